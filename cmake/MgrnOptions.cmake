@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Build options, and the two interface targets that carry flags and warnings.
+option(MGRN_WARNINGS_AS_ERRORS "Treat compiler warnings as errors (on in CI)" OFF)
+set(MGRN_SANITIZE "" CACHE STRING "Sanitizers for the whole build: empty, 'address;undefined' or 'thread'")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(MGRN_CCACHE ccache)
+if(MGRN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${MGRN_CCACHE}")
+endif()
+
+add_library(mgrn_flags INTERFACE)
+add_library(mgrn::flags ALIAS mgrn_flags)
+target_compile_features(mgrn_flags INTERFACE cxx_std_20)
+set_target_properties(mgrn_flags PROPERTIES EXPORT_NAME flags)
+# Contraction and fast-math are off so that a number does not depend on how the compiler groups an
+# expression; kernels that want fused multiply-adds write them.
+target_compile_options(mgrn_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+foreach(sanitizer IN LISTS MGRN_SANITIZE)
+  target_compile_options(mgrn_flags INTERFACE -fsanitize=${sanitizer} -fno-omit-frame-pointer -g)
+  target_link_options(mgrn_flags INTERFACE -fsanitize=${sanitizer})
+endforeach()
+
+add_library(mgrn_warnings INTERFACE)
+add_library(mgrn::warnings ALIAS mgrn_warnings)
+target_compile_options(mgrn_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Wold-style-cast -Woverloaded-virtual -Wnull-dereference>)
+if(MGRN_WARNINGS_AS_ERRORS)
+  target_compile_options(mgrn_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()

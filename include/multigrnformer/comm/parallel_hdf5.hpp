@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place where HDF5 meets MPI.
+#pragma once
+
+#include <hdf5.h>
+
+#include "multigrnformer/comm/communicator.hpp"
+
+namespace mgrn::comm {
+
+/// Whether ranks of this communicator can open one HDF5 file together (MPI backend). Self and Thread
+/// cannot: there rank 0 writes for all (`store::DatasetWriter` hides the difference).
+bool has_parallel_hdf5(const Communicator& communicator);
+
+/// A file access property list with the MPI-IO driver on this communicator; the caller closes it. Throws
+/// InternalError where has_parallel_hdf5() is false.
+hid_t parallel_file_access(const Communicator& communicator);
+
+}  // namespace mgrn::comm

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What computes the model: the seam between the training loop and the kernels. Engines are interchangeable
+// to stated tolerances; each is deterministic, bit for bit, for one build and instruction set.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "multigrnformer/model/parameters.hpp"
+
+namespace mgrn::model {
+
+/// Samples of one micro-batch. Memory belongs to the caller.
+struct MicroBatch {
+  int samples = 0;                       ///< B_micro; rows beyond the real ones are padding with weight 0
+  std::span<const float> inputs;         ///< [samples, N, width], without positional encoding
+  std::span<const float> labels;         ///< [samples], 0 or 1
+  std::span<const float> weights;        ///< [samples], 1 or 0 (padding)
+  std::span<const std::uint64_t> names;  ///< [samples], hash of each sample's name: seeds its dropout masks
+};
+
+struct StepStatistics {
+  double loss = 0;                  ///< sum over samples of weight * binary cross entropy
+  std::uint64_t live_hidden = 0;    ///< predictor units that were positive for at least one sample
+};
+
+struct EngineOptions {
+  std::string kind = "auto";  ///< auto | linear | quadratic | reference (train.engine)
+  std::string isa = "auto";   ///< auto | avx2 | baseline | avx512 (train.isa)
+  double dropout = 0;         ///< after attention, inside and after the feed-forward net, as PyTorch places it
+};
+
+/// One engine serves one thread; make one per thread. No global state.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  /// "quadratic/avx2", for logs and for the comparison of ranks.
+  virtual std::string name() const = 0;
+  /// Forward without dropout: one logit per sample.
+  virtual void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
+                       std::span<float> logits) = 0;
+  /// Forward and backward. `gradient` (as large as parameters.values()) is overwritten with the gradient of
+  /// the summed, weighted loss over this micro-batch.
+  virtual StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
+                                  std::span<float> gradient) = 0;
+};
+
+/// Throws UsageError for an engine or instruction set that this build or processor lacks.
+std::unique_ptr<Engine> make_engine(const Shape& shape, int micro_batch, const EngineOptions& options);
+
+}  // namespace mgrn::model

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pair's sample [N, d_model] is computed on the fly from per-gene columns; it is a pure function of its
+// name, so any rank, thread or restart computes the same one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "multigrnformer/store/dataset.hpp"
+
+namespace mgrn::pairs {
+
+enum class Resample {
+  once,    ///< one draw of cells per pair; augmented copies and epochs differ in order alone (the paper)
+  copies,  ///< a new draw for every augmented copy
+  epoch,   ///< a new draw and order for every copy in every epoch
+};
+
+struct SamplerOptions {
+  int cells = 500;                    ///< N
+  int width = 4;                      ///< d_model; columns (RNA a, RP a, RNA b, RP b), further ones zero
+  bool atac = true;                   ///< false: the RP columns stay zero
+  Resample resample = Resample::epoch;
+  std::uint64_t seed = 1;             ///< train.seed
+};
+
+enum class Purpose : std::uint8_t { train, validation, test, predict };
+
+/// The name of a sample. `variant` is the augmentation index in training, the vote in a test.
+struct SampleName {
+  std::uint32_t tf = 0;    ///< dataset gene index; the symbol is what enters the hash
+  std::uint32_t gene = 0;
+  Purpose purpose = Purpose::train;
+  std::uint32_t epoch = 0;
+  std::uint32_t variant = 0;
+};
+
+/// Per-gene columns of the genes in use (bitset of expressed cells + rank/select + values) and the sampler on
+/// them. Immutable after construction: any number of threads may call.
+class Sampler {
+ public:
+  /// Loads the rows of `genes` (dataset indices) from the dataset file.
+  Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const SamplerOptions& options);
+  ~Sampler();
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
+
+  const SamplerOptions& options() const;
+  /// Cells in which both genes are expressed; 0: the pair has no sample.
+  std::uint32_t shared_cells(std::uint32_t tf, std::uint32_t gene) const;
+  /// The N cells of a sample, in order. `cells` has N elements. False, untouched, when there are none.
+  bool draw(const SampleName& name, std::span<std::uint32_t> cells) const;
+  /// The sample itself, [N, width] row-major, without positional encoding. `out` has N * width elements.
+  bool gather(const SampleName& name, std::span<float> out) const;
+  std::uint64_t bytes() const;  ///< memory held by the columns
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mgrn::pairs

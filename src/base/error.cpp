@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/base/error.hpp"
+
+#include <utility>
+
+namespace mgrn::base {
+namespace {
+
+// A message must stay on one line even when a file name or a cell of a table holds a line break.
+std::string one_line(const std::string& text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  for (const char raw : text) {
+    const auto byte = static_cast<unsigned char>(raw);
+    if (byte == '\n') {
+      out += "\\n";
+    } else if (byte == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += raw;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Error::Error(ExitCode code, ErrorText text) : code_(code), text_(std::move(text)) { format(); }
+
+void Error::set_rank(int rank) {
+  rank_ = rank;
+  format();
+}
+
+void Error::format() {
+  message_ = "error: " + one_line(text_.what);
+  std::string where;
+  if (rank_ >= 0) {
+    where = "rank " + std::to_string(rank_);
+  }
+  if (!text_.file.empty()) {
+    where += (where.empty() ? "file " : ", file ") + one_line(text_.file);
+  }
+  if (!where.empty()) {
+    message_ += " (" + where + ")";
+  }
+  if (!text_.expected.empty()) {
+    message_ += ": expected " + one_line(text_.expected);
+  }
+  if (!text_.got.empty()) {
+    message_ += (text_.expected.empty() ? ": got " : ", got ") + one_line(text_.got);
+  }
+  if (!text_.hint.empty()) {
+    message_ += "\nhint: " + one_line(text_.hint);
+  }
+}
+
+void throw_error(ExitCode code, ErrorText text, int rank) {
+  const auto raise = [&](auto error) {
+    error.set_rank(rank);
+    throw error;
+  };
+  switch (code) {
+    case ExitCode::usage:
+      raise(UsageError(std::move(text)));
+      break;
+    case ExitCode::data:
+      raise(DataError(std::move(text)));
+      break;
+    case ExitCode::output:
+      raise(OutputError(std::move(text)));
+      break;
+    case ExitCode::stopped:
+      raise(Stopped(std::move(text)));
+      break;
+    case ExitCode::communication:
+      raise(CommunicationError(std::move(text)));
+      break;
+    case ExitCode::numeric:
+      raise(NumericError(std::move(text)));
+      break;
+    case ExitCode::done:
+    case ExitCode::internal:
+      break;
+  }
+  InternalError error(std::move(text));
+  error.set_rank(rank);
+  throw error;
+}
+
+}  // namespace mgrn::base
