@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adam (Kingma and Ba, arXiv 1412.6980) as torch.optim.Adam computes it, with one learning rate for the encoder
+// and one for the predictor, weight decay added to the gradient, and clipping by the global L2 norm.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "multigrnformer/model/parameters.hpp"
+
+namespace mgrn::train {
+
+struct AdamOptions {
+  double learning_rate = 3e-3;            ///< encoder
+  double predictor_learning_rate = 1e-4;  ///< predictor
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  double clip = 0;                        ///< largest L2 norm of the whole gradient; 0: none
+};
+
+class Adam {
+ public:
+  Adam(const model::Parameters& parameters, const AdamOptions& options);
+
+  /// One update. `gradient` is the mean gradient (already divided by the number of samples); changed by clipping.
+  /// Returns its L2 norm before clipping. Element-wise and sequential in a fixed order: the same bits on every rank.
+  double step(model::Parameters& parameters, std::span<float> gradient);
+
+  std::int64_t steps() const { return steps_; }
+  std::span<float> first_moment() { return first_; }
+  std::span<float> second_moment() { return second_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }  ///< on resume
+
+ private:
+  AdamOptions options_;
+  std::vector<float> first_;
+  std::vector<float> second_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace mgrn::train
