@@ -3,15 +3,26 @@
 #   without RANKS: every GoogleTest case is a CTest test NAME.Suite.Case (WHOLE: the binary is one test,
 #   for binaries that load LibTorch, where starting a process per case would cost more than the case);
 #   with RANKS: the binary is one CTest test NAME.ranksN per N, under mpiexec. Odd counts matter.
+# Labels: unit or mpi, and those given. PROCESSORS tells ctest -j how many cores a test takes.
 include(GoogleTest)
+include(MgrnMpiLauncher)
 
-# Root needs leave to run mpirun, more ranks than cores need leave to oversubscribe; both are Open MPI's
-# words and harmless to others.
-set(MGRN_MPI_ENVIRONMENT
-  "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_mpi_yield_when_idle=1;OMP_NUM_THREADS=1;HDF5_USE_FILE_LOCKING=BEST_EFFORT")
+set(MGRN_TEST_ENVIRONMENT ${MGRN_MPI_ENVIRONMENT} "MGRN_TEST_PYTHON=${MGRN_TEST_PYTHON}")
+if("address" IN_LIST MGRN_SANITIZE)
+  # MPI libraries keep what they allocate until the process ends; ours is reported.
+  list(APPEND MGRN_TEST_ENVIRONMENT
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/leak.supp:print_suppressions=0"
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+elseif("thread" IN_LIST MGRN_SANITIZE)
+  list(APPEND MGRN_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/thread.supp:print_suppressions=0")
+endif()
 
 function(mgrn_add_test name)
   cmake_parse_arguments(test "WHOLE" "TIMEOUT" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
+  if(test_UNPARSED_ARGUMENTS OR NOT test_SOURCES)
+    message(FATAL_ERROR "mgrn_add_test(${name}): needs SOURCES; cannot read '${test_UNPARSED_ARGUMENTS}'")
+  endif()
   if(NOT test_TIMEOUT)
     set(test_TIMEOUT 120)
   endif()
@@ -23,18 +34,19 @@ function(mgrn_add_test name)
   if(test_RANKS)
     foreach(ranks IN LISTS test_RANKS)
       add_test(NAME ${name}.ranks${ranks}
-               COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${name}>)
+               COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS}
+                       $<TARGET_FILE:test_${name}> ${MPIEXEC_POSTFLAGS})
       set_tests_properties(${name}.ranks${ranks} PROPERTIES
         LABELS "mpi;${test_LABELS}" TIMEOUT ${test_TIMEOUT} PROCESSORS ${ranks}
-        ENVIRONMENT "${MGRN_MPI_ENVIRONMENT}")
+        ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
     endforeach()
   elseif(test_WHOLE)
     add_test(NAME ${name} COMMAND test_${name})
     set_tests_properties(${name} PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT}
-      ENVIRONMENT "OMP_NUM_THREADS=1")
+      ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
   else()
     gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT} ENVIRONMENT "OMP_NUM_THREADS=1")
+      PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT} ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
   endif()
 endfunction()
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# How tests start ranks. Sets MGRN_MPI_IMPLEMENTATION (the launcher's own name for itself) and
+# MGRN_MPI_ENVIRONMENT, the variables every test that uses MPI runs with.
+if(NOT DEFINED MGRN_MPI_IMPLEMENTATION OR NOT MGRN_MPI_LAUNCHER_ASKED STREQUAL "${MPIEXEC_EXECUTABLE}")
+  set(mgrn_answer "")
+  if(MPIEXEC_EXECUTABLE)
+    execute_process(COMMAND "${MPIEXEC_EXECUTABLE}" --version
+                    OUTPUT_VARIABLE mgrn_answer ERROR_VARIABLE mgrn_answer TIMEOUT 30)
+  endif()
+  if(mgrn_answer MATCHES "(Open ?MPI|OpenRTE|PRTE)[^0-9]*([0-9]+\\.[0-9.]+)")
+    set(mgrn_name "Open MPI ${CMAKE_MATCH_2}")
+  elseif(mgrn_answer MATCHES "Intel.*Version ([0-9.]+)")
+    set(mgrn_name "Intel MPI ${CMAKE_MATCH_1}")
+  elseif(mgrn_answer MATCHES "HYDRA.*Version: +([0-9.]+)")
+    set(mgrn_name "MPICH ${CMAKE_MATCH_1}")
+  else()
+    set(mgrn_name "unknown MPI")
+  endif()
+  set(MGRN_MPI_IMPLEMENTATION "${mgrn_name}" CACHE INTERNAL "")
+  set(MGRN_MPI_LAUNCHER_ASKED "${MPIEXEC_EXECUTABLE}" CACHE INTERNAL "")
+endif()
+
+set(MGRN_MPI_ENVIRONMENT "OMP_NUM_THREADS=1" "HDF5_USE_FILE_LOCKING=BEST_EFFORT")
+if(MGRN_MPI_IMPLEMENTATION MATCHES "Open MPI")
+  # Root needs leave to run, more ranks than cores need leave to oversubscribe and must yield while they
+  # wait. Binding is off: two tests side by side would otherwise both be bound to the first core. Open MPI 4
+  # reads the OMPI names, 5 hands launching to PRRTE with names of its own.
+  list(APPEND MGRN_MPI_ENVIRONMENT
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+    OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+    OMPI_MCA_mpi_yield_when_idle=1)
+endif()
