@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adam (Kingma and Ba, arXiv 1412.6980) as torch.optim.Adam computes it, with one learning rate for the encoder
-// and one for the predictor, weight decay added to the gradient, and clipping by the global L2 norm.
+// Adam (Kingma and Ba, arXiv 1412.6980) as torch.optim.Adam computes it, with one learning rate for the
+// encoder and one for the predictor, weight decay added to the gradient, and clipping by the global L2 norm.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,15 +19,18 @@ struct AdamOptions {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0;
-  double clip = 0;                        ///< largest L2 norm of the whole gradient; 0: none
+  double clip = 0;  ///< largest L2 norm of the whole gradient; 0: none
 };
 
 class Adam {
  public:
+  /// Throws UsageError for rates, betas, epsilon, decay or clip outside their range.
   Adam(const model::Parameters& parameters, const AdamOptions& options);
 
-  /// One update. `gradient` is the mean gradient (already divided by the number of samples); changed by clipping.
-  /// Returns its L2 norm before clipping. Element-wise and sequential in a fixed order: the same bits on every rank.
+  /// One update. `gradient` is the mean gradient (already divided by the number of samples); changed by
+  /// clipping. Returns its L2 norm before clipping. Element-wise and in a fixed order: the same bits on every
+  /// rank and every instruction set. Throws NumericError, before anything changed, when the norm is not
+  /// finite.
   double step(model::Parameters& parameters, std::span<float> gradient);
 
   std::int64_t steps() const { return steps_; }
@@ -35,7 +39,15 @@ class Adam {
   void set_steps(std::int64_t steps) { steps_ = steps; }  ///< on resume
 
  private:
+  /// Consecutive values with one learning rate.
+  struct Group {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    double learning_rate = 0;
+  };
+
   AdamOptions options_;
+  std::vector<Group> groups_;
   std::vector<float> first_;
   std::vector<float> second_;
   std::int64_t steps_ = 0;

@@ -18,13 +18,14 @@ struct UnitStatistics {
   std::uint64_t live_hidden = 0;
 };
 
-/// What is known, on every rank alike, after a reduction.
+/// What is known, on every rank alike, after a reduction. Loss and live_hidden are those of the units whose
+/// gradients were summed; a unit that was non-finite or out of range adds nothing but its count.
 struct ReductionOutcome {
-  std::int64_t units = 0;             ///< micro-batches that arrived
-  std::int64_t units_non_finite = 0;  ///< held NaN or Inf: the step must be skipped
-  std::int64_t units_out_of_range = 0;///< too large for the scale: repeat the step with a smaller scale
-  double loss = 0;                    ///< summed loss
-  std::int64_t live_hidden = 0;       ///< summed over micro-batches
+  std::int64_t units = 0;               ///< micro-batches that arrived
+  std::int64_t units_non_finite = 0;    ///< held NaN or Inf: the step must be skipped
+  std::int64_t units_out_of_range = 0;  ///< too large for the scale: repeat the step with a smaller scale
+  double loss = 0;                      ///< summed loss
+  std::int64_t live_hidden = 0;         ///< summed over micro-batches
   bool usable() const { return units_non_finite == 0 && units_out_of_range == 0; }
 };
 
@@ -34,17 +35,23 @@ class GradientSum {
   virtual ~GradientSum() = default;
   /// Forgets everything; `scale` is the number of fractional bits (40, 32 or 24; ignored by the float kind).
   virtual void start(int scale) = 0;
+  /// One micro-batch. A loss that is not finite (or beyond 2^50) makes the unit non-finite.
   virtual void add(std::span<const float> gradient, const UnitStatistics& statistics) = 0;
   /// Takes over another thread's sum (same kind and size).
   virtual void merge(const GradientSum& other) = 0;
   /// Collective: one all-reduce in place. Then writes the summed gradient as float32 (only when usable).
+  /// Consumes the sum: start() comes before the next add(). Throws InternalError, on every rank alike, when
+  /// ranks used different scales or there are more than kMostUnits units.
   virtual ReductionOutcome reduce(comm::Communicator& communicator, std::span<float> gradient) = 0;
 };
 
-/// Exact (REDUCTION: int64 fixed point, the product's default) or float (train.reduction=float: sums in float32,
-/// bits depend on the number of ranks).
+/// Exact (REDUCTION: int64 fixed point, the product's default) or float (train.reduction=float: sums in
+/// float32, bits depend on the number of ranks).
 std::unique_ptr<GradientSum> make_exact_sum(std::size_t parameters);
 std::unique_ptr<GradientSum> make_float_sum(std::size_t parameters);
+
+/// Micro-batches of one step, over all ranks, that the exact sum has room for: 2^50 * 4096 = 2^62.
+inline constexpr std::int64_t kMostUnits = 4096;
 
 /// Scales tried in turn when a gradient is out of range: limits 1024, 2.6e5, 6.7e7.
 inline constexpr int kScales[] = {40, 32, 24};

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/philox.hpp"
+#include "multigrnformer/train/fixed_point.hpp"
+#include "multigrnformer/train/reduction.hpp"
+
+namespace mgrn::train {
+namespace {
+
+constexpr std::size_t kParameters = 1003;  // no multiple of a vector's width
+
+std::vector<float> unit_gradient(std::uint64_t unit, std::size_t size = kParameters) {
+  base::PhiloxStream random(7, unit);
+  std::vector<float> gradient(size);
+  for (float& value : gradient) {
+    const int exponent = static_cast<int>(random.below(30)) - 25;
+    value = static_cast<float>(std::ldexp(random.normal(), exponent));
+  }
+  return gradient;
+}
+
+UnitStatistics unit_statistics(std::uint64_t unit) {
+  base::PhiloxStream random(8, unit);
+  return {.loss = 11 * random.uniform(), .live_hidden = random.below(129)};
+}
+
+struct Result {
+  ReductionOutcome outcome;
+  std::vector<float> gradient;
+};
+
+/// `parts[i]` are the units of thread i, in order; all merged into the first and reduced by one rank.
+Result sum_of(const std::vector<std::vector<std::uint64_t>>& parts, bool exact, int scale = 40) {
+  std::vector<std::unique_ptr<GradientSum>> sums;
+  for (const auto& units : parts) {
+    sums.push_back(exact ? make_exact_sum(kParameters) : make_float_sum(kParameters));
+    sums.back()->start(scale);
+    for (const std::uint64_t unit : units) {
+      sums.back()->add(unit_gradient(unit), unit_statistics(unit));
+    }
+  }
+  for (std::size_t i = 1; i < sums.size(); ++i) {
+    sums[0]->merge(*sums[i]);
+  }
+  Result result;
+  result.gradient.assign(kParameters, -1.0f);
+  const auto self = comm::make_self_communicator();
+  result.outcome = sums[0]->reduce(*self, result.gradient);
+  return result;
+}
+
+void expect_same(const Result& a, const Result& b) {
+  EXPECT_EQ(a.gradient, b.gradient);
+  EXPECT_EQ(a.outcome.loss, b.outcome.loss);
+  EXPECT_EQ(a.outcome.live_hidden, b.outcome.live_hidden);
+  EXPECT_EQ(a.outcome.units, b.outcome.units);
+}
+
+std::vector<std::uint64_t> units_up_to(std::uint64_t count) {
+  std::vector<std::uint64_t> units(count);
+  std::iota(units.begin(), units.end(), std::uint64_t{0});
+  return units;
+}
+
+std::vector<std::vector<std::vector<std::uint64_t>>> partitions() {
+  std::vector<std::vector<std::vector<std::uint64_t>>> all;
+  auto order = units_up_to(37);
+  for (std::size_t threads = 1; threads <= 5; ++threads) {
+    base::PhiloxStream random(9, threads);
+    base::shuffle(order, random);
+    std::vector<std::vector<std::uint64_t>> parts(threads);
+    for (const std::uint64_t unit : order) {
+      parts[random.below(static_cast<std::uint32_t>(threads))].push_back(unit);
+    }
+    all.push_back(parts);
+  }
+  return all;
+}
+
+TEST(ExactSum, AnyOrderAndAnyDivisionOfTheUnitsGivesTheSameBits) {
+  const Result all_in_order = sum_of({units_up_to(37)}, true);
+  for (const auto& parts : partitions()) {
+    expect_same(all_in_order, sum_of(parts, true));
+  }
+  EXPECT_EQ(all_in_order.outcome.units, 37);
+  EXPECT_TRUE(all_in_order.outcome.usable());
+}
+
+TEST(FloatSum, BitsDependOnTheDivisionSoTheTestAboveCanFail) {
+  const Result all_in_order = sum_of({units_up_to(37)}, false);
+  bool differs = false;
+  for (const auto& parts : partitions()) {
+    const Result other = sum_of(parts, false);
+    differs = differs || other.gradient != all_in_order.gradient;
+    EXPECT_EQ(other.outcome.units, 37);
+    EXPECT_EQ(other.outcome.live_hidden, all_in_order.outcome.live_hidden);
+    EXPECT_NEAR(other.outcome.loss, all_in_order.outcome.loss, 1e-9);
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(ExactSum, EachUnitErrsByHalfAStepAtMost) {
+  for (const int scale : kScales) {
+    const Result result = sum_of({units_up_to(64)}, true, scale);
+    for (std::size_t i = 0; i < kParameters; ++i) {
+      long double truth = 0;
+      for (std::uint64_t unit = 0; unit < 64; ++unit) {
+        truth += static_cast<long double>(unit_gradient(unit)[i]);
+      }
+      const long double bound = 64 * std::ldexp(1.0L, -scale - 1);
+      // The result itself is rounded to float32.
+      const long double rounding = std::fabs(truth) * 0x1.0p-24L;
+      ASSERT_LE(std::fabs(static_cast<long double>(result.gradient[i]) - truth), bound + rounding)
+          << "scale " << scale << ", value " << i;
+    }
+  }
+}
+
+TEST(ExactSum, OneUnitComesBackAsItWasWhereTheScaleCanHoldIt) {
+  const auto sum = make_exact_sum(4);
+  sum->start(40);
+  const std::vector<float> gradient{1.5f, -1023.99f, 0x1.0p-40f, -0x1.8p-41f};
+  sum->add(gradient, {.loss = 0.1, .live_hidden = 3});
+  std::vector<float> out(4);
+  const auto self = comm::make_self_communicator();
+  const auto outcome = sum->reduce(*self, out);
+  // 0.75 steps round to one step.
+  EXPECT_EQ(out, (std::vector<float>{1.5f, -1023.99f, 0x1.0p-40f, -0x1.0p-40f}));
+  EXPECT_NEAR(outcome.loss, 0.1, 0x1.0p-45);
+  EXPECT_EQ(outcome.live_hidden, 3);
+}
+
+TEST(ExactSum, LossKeepsItsDigitsForSmallAndForHugeLosses) {
+  const auto sum = make_exact_sum(1);
+  const auto self = comm::make_self_communicator();
+  const std::vector<float> gradient{0.0f};
+  std::vector<float> out(1);
+  sum->start(40);
+  long double truth = 0;
+  for (int unit = 0; unit < 100; ++unit) {
+    const double loss = unit % 2 == 0 ? 1e-6 * (unit + 1) : 1e9 * (unit + 0.3);
+    truth += static_cast<long double>(loss);
+    sum->add(gradient, {.loss = loss, .live_hidden = 0});
+  }
+  EXPECT_NEAR(sum->reduce(*self, out).loss, static_cast<double>(truth), static_cast<double>(truth) * 2e-16);
+}
+
+class BadUnits : public testing::TestWithParam<bool> {};
+
+TEST_P(BadUnits, AreCountedByKindAndLeaveNoTraceInTheLoss) {
+  const bool exact = GetParam();
+  const auto make = exact ? make_exact_sum : make_float_sum;
+  const auto self = comm::make_self_communicator();
+  const float infinity = std::numeric_limits<float>::infinity();
+  struct Case {
+    float value;
+    bool non_finite;
+    bool out_of_range;
+  };
+  const Case cases[] = {{std::numeric_limits<float>::quiet_NaN(), true, false},
+                        {-std::numeric_limits<float>::quiet_NaN(), true, false},
+                        {std::numeric_limits<float>::signaling_NaN(), true, false},
+                        {infinity, true, false},
+                        {-infinity, true, false},
+                        {5000.0f, false, exact},
+                        {-1024.0f, false, exact},
+                        {std::numeric_limits<float>::max(), false, exact},
+                        {1023.9999f, false, false},
+                        {-1000.0f, false, false}};
+  const Result clean = sum_of({units_up_to(5)}, exact);
+  for (const Case& one : cases) {
+    for (const std::size_t place : {std::size_t{0}, std::size_t{501}, kParameters - 1}) {
+      auto sum = make(kParameters);
+      sum->start(40);
+      for (std::uint64_t unit = 0; unit < 5; ++unit) {
+        sum->add(unit_gradient(unit), unit_statistics(unit));
+        if (unit == 2) {
+          auto gradient = unit_gradient(99);
+          gradient[place] = one.value;
+          sum->add(gradient, {.loss = 3, .live_hidden = 5});
+        }
+      }
+      std::vector<float> out(kParameters, -7.0f);
+      const auto outcome = sum->reduce(*self, out);
+      EXPECT_EQ(outcome.units, 6);
+      EXPECT_EQ(outcome.units_non_finite, one.non_finite ? 1 : 0) << one.value;
+      EXPECT_EQ(outcome.units_out_of_range, one.out_of_range ? 1 : 0) << one.value;
+      if (one.non_finite || one.out_of_range) {
+        EXPECT_FALSE(outcome.usable());
+        EXPECT_EQ(out, std::vector<float>(kParameters, -7.0f)) << "an unusable sum must not be handed out";
+        EXPECT_NEAR(outcome.loss, clean.outcome.loss, 1e-9);
+        EXPECT_EQ(outcome.live_hidden, clean.outcome.live_hidden);
+      } else {
+        EXPECT_TRUE(outcome.usable());
+        EXPECT_NEAR(outcome.loss, clean.outcome.loss + 3, 1e-9);
+      }
+    }
+  }
+}
+
+TEST_P(BadUnits, ANonFiniteLossMakesTheUnitNonFinite) {
+  const auto self = comm::make_self_communicator();
+  for (const double loss :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    auto sum = (GetParam() ? make_exact_sum : make_float_sum)(2);
+    sum->start(40);
+    std::vector<float> gradient{1.0f, 2.0f};
+    sum->add(gradient, {.loss = loss, .live_hidden = 1});
+    const auto outcome = sum->reduce(*self, gradient);
+    EXPECT_EQ(outcome.units_non_finite, 1);
+    EXPECT_EQ(outcome.live_hidden, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(BothKinds, BadUnits, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Exact" : "Float"; });
+
+TEST(ExactSum, ASmallerScaleTakesWhatWasOutOfRange) {
+  const auto self = comm::make_self_communicator();
+  auto sum = make_exact_sum(1);
+  std::vector<float> out(1);
+  const float big = 250000.0f;
+  sum->start(40);
+  sum->add(std::vector<float>{big}, {});
+  EXPECT_EQ(sum->reduce(*self, out).units_out_of_range, 1);
+  sum->start(32);
+  sum->add(std::vector<float>{big}, {});
+  EXPECT_TRUE(sum->reduce(*self, out).usable());
+  EXPECT_EQ(out[0], big);
+}
+
+TEST(ExactSum, FourThousandUnitsAtTheLimitDoNotOverflow) {
+  const auto self = comm::make_self_communicator();
+  const float largest = std::nextafter(1024.0f, 0.0f);
+  auto sum = make_exact_sum(2);
+  sum->start(40);
+  for (int unit = 0; unit < kMostUnits; ++unit) {
+    sum->add(std::vector<float>{largest, -largest}, {});
+  }
+  std::vector<float> out(2);
+  EXPECT_TRUE(sum->reduce(*self, out).usable());
+  EXPECT_EQ(out, (std::vector<float>{largest * 4096, -largest * 4096}));
+}
+
+TEST(ExactSum, MoreUnitsThanThereIsRoomForAreRefused) {
+  const auto self = comm::make_self_communicator();
+  auto sum = make_exact_sum(1);
+  sum->start(40);
+  std::vector<float> gradient{1.0f};
+  for (int unit = 0; unit <= kMostUnits; ++unit) {
+    sum->add(gradient, {});
+  }
+  EXPECT_THROW(sum->reduce(*self, gradient), base::InternalError);
+}
+
+TEST(GradientSums, StartForgetsAndAnEmptySumIsZero) {
+  const auto self = comm::make_self_communicator();
+  for (const auto make : {make_exact_sum, make_float_sum}) {
+    auto sum = make(3);
+    std::vector<float> out{1, 2, 3};
+    sum->start(40);
+    sum->add(out, {.loss = 1, .live_hidden = 1});
+    sum->start(40);
+    const auto outcome = sum->reduce(*self, out);
+    EXPECT_EQ(outcome.units, 0);
+    EXPECT_EQ(outcome.loss, 0);
+    EXPECT_EQ(out, (std::vector<float>{0, 0, 0}));
+  }
+}
+
+TEST(GradientSums, RefuseWhatDoesNotFit) {
+  auto exact = make_exact_sum(3);
+  exact->start(40);
+  EXPECT_THROW(exact->start(50), base::InternalError);
+  EXPECT_THROW(exact->add(std::vector<float>(2), {}), base::InternalError);
+  EXPECT_THROW(exact->merge(*make_float_sum(3)), base::InternalError);
+  EXPECT_THROW(exact->merge(*make_exact_sum(4)), base::InternalError);
+  auto other_scale = make_exact_sum(3);
+  other_scale->start(32);
+  EXPECT_THROW(exact->merge(*other_scale), base::InternalError);
+}
+
+TEST(FloatSum, FiniteUnitsThatOverflowTogetherAreNotUsable) {
+  const auto self = comm::make_self_communicator();
+  auto sum = make_float_sum(1);
+  sum->start(40);
+  std::vector<float> gradient{std::numeric_limits<float>::max()};
+  sum->add(gradient, {});
+  sum->add(gradient, {});
+  EXPECT_FALSE(sum->reduce(*self, gradient).usable());
+}
+
+TEST(FixedPoint, FastAndScalarAdditionAgreeOnAMillionValues) {
+  base::PhiloxStream random(1, 1);
+  std::vector<float> values(1'000'003);
+  for (float& value : values) {
+    value = static_cast<float>(std::ldexp(random.normal(), static_cast<int>(random.below(38)) - 30));
+  }
+  values[11] = -0.0f;
+  values[12] = std::numeric_limits<float>::denorm_min();
+  std::vector<std::uint64_t> fast(values.size(), 5), scalar(values.size(), 5);
+  for (const int scale : {40, 24}) {
+    EXPECT_EQ(add_fixed_point(values, scale, fast), add_fixed_point_scalar(values, scale, scalar));
+    EXPECT_EQ(fast, scalar);
+  }
+  // Against the definition, in another arithmetic.
+  for (std::size_t i = 0; i < 1000; ++i) {
+    std::vector<std::uint64_t> one{0};
+    add_fixed_point(std::span(values).subspan(i, 1), 40, one);
+    EXPECT_EQ(static_cast<std::int64_t>(one[0] - kFixedPointBias),
+              std::llrintl(std::ldexp(static_cast<long double>(values[i]), 40)));
+  }
+}
+
+TEST(FixedPoint, SubtractionUndoesAnyAddition) {
+  std::vector<float> values(29, 1.0f);
+  values[3] = std::numeric_limits<float>::quiet_NaN();
+  values[9] = -std::numeric_limits<float>::infinity();
+  values[14] = std::bit_cast<float>(0x7f812345u);  // a signalling NaN with a payload
+  values[28] = std::numeric_limits<float>::max();
+  std::vector<std::uint64_t> sum(29, 123);
+  EXPECT_GE(add_fixed_point(values, 40, sum), 0x7f800000u);
+  EXPECT_NE(sum[3], 123u);
+  subtract_fixed_point(values, 40, sum);
+  EXPECT_EQ(sum, std::vector<std::uint64_t>(29, 123));
+}
+
+TEST(FixedPoint, BackConversionIsRightForTheWholeRangeOfIntegers) {
+  std::vector<std::uint64_t> integers{0,
+                                      1,
+                                      ~0ull,
+                                      1ull << 63,
+                                      (1ull << 63) - 1,
+                                      1ull << 53,
+                                      (1ull << 53) + 1,
+                                      0x00000000ffffffffull,
+                                      0xffffffff00000000ull,
+                                      0x0000000100000000ull};
+  for (int bit = 0; bit < 64; ++bit) {
+    for (const std::uint64_t near : {0ull, 1ull, ~0ull}) {
+      integers.push_back((1ull << bit) + near);
+      integers.push_back(0 - (1ull << bit) + near);
+    }
+  }
+  base::PhiloxStream random(2, 2);
+  for (int i = 0; i < 1'000'000; ++i) {
+    integers.push_back(random.next_u64() >> random.below(64));
+    if (random.below(2) == 1) {
+      integers.back() = 0 - integers.back();
+    }
+  }
+  for (const std::uint64_t additions : {0ull, 1ull, 8ull, 4096ull}) {
+    std::vector<std::uint64_t> sum(integers);
+    for (std::uint64_t& value : sum) {
+      value += additions * kFixedPointBias;
+    }
+    std::vector<float> fast(sum.size()), scalar(sum.size());
+    to_float(sum, additions, 40, fast);
+    to_float_scalar(sum, additions, 40, scalar);
+    ASSERT_EQ(fast, scalar);
+    for (std::size_t i = 0; i < integers.size(); ++i) {
+      const auto whole = static_cast<std::int64_t>(integers[i]);
+      ASSERT_EQ(fast[i], static_cast<float>(std::ldexp(static_cast<double>(whole), -40))) << whole;
+    }
+  }
+}
+
+TEST(FixedPoint, LimitsAreThoseOfTheScales) {
+  EXPECT_EQ(fixed_point_limit(40), 0x44800000u);  // 1024
+  EXPECT_EQ(fixed_point_limit(32), std::bit_cast<std::uint32_t>(262144.0f));
+  EXPECT_EQ(fixed_point_limit(24), std::bit_cast<std::uint32_t>(67108864.0f));
+}
+
+}  // namespace
+}  // namespace mgrn::train
