@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that the command line and a config file can say, as the settings of the rooms that use it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "multigrnformer/prepare/settings.hpp"
+#include "multigrnformer/simulate/settings.hpp"
+#include "multigrnformer/train/settings.hpp"
+
+namespace mgrn::cli {
+
+struct InspectOptions {
+  std::filesystem::path dataset;
+  bool json = false;
+  bool verify = false;  ///< read everything and compare checksums
+};
+
+struct EvaluateOptions {
+  std::filesystem::path run;      ///< a run's folder, or
+  std::filesystem::path edges;    ///< any tool's ranked edges, against
+  std::filesystem::path network;  ///< this ground truth,
+  std::filesystem::path tfs;
+  std::filesystem::path split;    ///< protocol pairs: the labelled pairs
+  std::string protocol = "beeline";
+  bool all_regulators = false;    ///< EPR's universe: all ordered pairs instead of the network's TFs x genes
+};
+
+struct PredictOptions {
+  std::filesystem::path run;
+  std::filesystem::path dataset;  ///< empty: the run's own
+  bool known_only = false;
+  int votes = 5;
+};
+
+struct SampleOptions {
+  std::string tf;
+  std::string gene;
+  std::string set = "train";
+  int epoch = 0;
+  int augmentation = 0;
+  int vote = 0;
+};
+
+struct Config {
+  std::string command;
+  std::vector<std::string> command_line;
+  std::filesystem::path config_file;
+  std::string log_rank = "0";      ///< "0" or "all"
+  std::string log_level = "info";
+  std::filesystem::path out;
+  int runs = 1;
+  bool help = false;
+  std::set<std::string> given;     ///< keys that the user set, by file or command line
+
+  prepare::Settings prepare;
+  simulate::Settings simulate;
+  train::Settings train;
+  InspectOptions inspect;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  SampleOptions sample;
+};
+
+}  // namespace mgrn::cli

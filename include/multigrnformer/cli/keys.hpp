@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The groups of keys, each written once and shared by the commands that take it.
+#pragma once
+
+#include "multigrnformer/cli/config.hpp"
+#include "multigrnformer/cli/key_table.hpp"
+
+namespace mgrn::cli {
+
+void add_common_keys(KeyTable& table, Config& config);  ///< help, config, log-rank, log-level
+void add_data_keys(KeyTable& table, Config& config);    ///< data.*
+void add_pairs_keys(KeyTable& table, Config& config);   ///< pairs.*
+void add_model_keys(KeyTable& table, Config& config);   ///< model.*
+void add_train_keys(KeyTable& table, Config& config);   ///< train.*
+void add_cross_keys(KeyTable& table, Config& config);   ///< cross.*
+void add_training_keys(KeyTable& table, Config& config);///< all of train, pretrain, finetune, sample
+void add_prepare_keys(KeyTable& table, Config& config); ///< prepare.* and its inputs
+void add_simulate_keys(KeyTable& table, Config& config);
+
+}  // namespace mgrn::cli

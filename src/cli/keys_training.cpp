@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <limits>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/cli/keys.hpp"
+
+namespace mgrn::cli {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kMany = std::numeric_limits<std::int32_t>::max();
+constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
+
+// data.genes: "all", or how many variable genes join the TFs.
+void add_gene_count(KeyTable& table, std::int64_t& field) {
+  table.custom({.name = "data.genes",
+                .placeholder = "500|1000|N|all",
+                .help = "gene set: all TFs and the N most variable genes",
+                .set =
+                    [&field](const std::string& text) {
+                      if (text == "all") {
+                        field = -1;
+                        return;
+                      }
+                      KeyTable number;
+                      number.integer("data.genes", field, 1, kMany, "").set(text);
+                    },
+                .get = [&field] { return field < 0 ? std::string("all") : std::to_string(field); }});
+}
+
+}  // namespace
+
+void add_data_keys(KeyTable& table, Config& config) {
+  auto& settings = config.train;
+  table.files("data.dataset", settings.datasets, "dataset file from `prepare`; several for pretrain");
+  table.files("data.network", settings.networks, "ground truth, CSV of TF,gene; one, or one per dataset");
+  table.files("data.tfs", settings.tf_lists, "list of transcription factors; one, or one per dataset");
+  add_gene_count(table, settings.gene_set.variable_genes);
+  table.choice<pairs::VariableGenes>("data.variable", settings.gene_set.ranking,
+                                     {{"variance", pairs::VariableGenes::variance},
+                                      {"vst", pairs::VariableGenes::vst},
+                                      {"beeline", pairs::VariableGenes::beeline}},
+                                     "what ranks genes as variable");
+  table.choice<bool>("data.modalities", settings.atac, {{"rna,atac", true}, {"rna", false}},
+                     "modalities that a sample holds; rna leaves the RP columns zero");
+}
+
+void add_pairs_keys(KeyTable& table, Config& config) {
+  auto& settings = config.train;
+  table.choice<pairs::Negatives>("pairs.negatives", settings.split.negatives,
+                                 {{"network", pairs::Negatives::network},
+                                  {"multignn", pairs::Negatives::multignn},
+                                  {"degree-matched", pairs::Negatives::degree_matched},
+                                  {"all", pairs::Negatives::all}},
+                                 "where negative pairs come from");
+  table.choice<pairs::SplitBy>("pairs.split", settings.split.by,
+                               {{"edge", pairs::SplitBy::edge},
+                                {"tf-heldout", pairs::SplitBy::tf_heldout},
+                                {"gene-heldout", pairs::SplitBy::gene_heldout}},
+                               "what the test set holds that training has not seen");
+  table.integer("pairs.seed", settings.split.seed, 0, kAnySeed, "seed of split and negatives");
+  table.integer("pairs.augment", settings.augment, 1, 1000, "samples per training pair");
+  table.choice<pairs::Resample>("pairs.resample", settings.resample,
+                                {{"once", pairs::Resample::once},
+                                 {"copies", pairs::Resample::copies},
+                                 {"epoch", pairs::Resample::epoch}},
+                                "when a pair's cells are drawn anew (once: the paper)");
+  table.custom({.name = "pairs.cells",
+                .placeholder = "both",
+                .help = "cells of a sample: those in which both genes are expressed",
+                .set =
+                    [](const std::string& text) {
+                      if (text != "both") {
+                        throw base::UsageError({.what = "illegal value of pairs.cells",
+                                                .expected = "both",
+                                                .got = "\"" + text + "\"",
+                                                .hint = "this version samples the paper's cells only; leave the "
+                                                        "key out"});
+                      }
+                    },
+                .get = [] { return std::string("both"); }});
+  table.file("pairs.split_file", settings.split_file, "use this split.csv instead of drawing one");
+}
+
+void add_model_keys(KeyTable& table, Config& config) {
+  auto& shape = config.train.shape;
+  table.integer("model.cells", shape.cells, 1, 1 << 20, "cells per sample, N");
+  table.integer("model.layers", shape.layers, 1, 64, "encoder layers, L");
+  table.integer("model.width", shape.width, 4, 256, "columns of a sample, d_model: even");
+  table.integer("model.heads", shape.heads, 1, 256,
+                "attention heads; must divide model.width (default: one column each)");
+  table.integer("model.hidden", shape.hidden, 1, 1 << 16, "hidden units of the predictor");
+  table.real("model.dropout", config.train.engine.dropout, 0, 0.95, "share of activations dropped in training");
+  table.choice<model::Positions>("model.positions", shape.positions,
+                                 {{"standard", model::Positions::standard},
+                                  {"paper", model::Positions::paper},
+                                  {"none", model::Positions::none}},
+                                 "positional encoding; paper: odd columns as the paper prints them");
+}
+
+void add_train_keys(KeyTable& table, Config& config) {
+  auto& settings = config.train;
+  table.integer("train.seed", settings.seed, 0, kAnySeed,
+                "seed of weights, order and cells (default: pairs.seed)");
+  table.integer("train.epochs", settings.epochs, 1, kMany, "passes over the training samples");
+  table.integer("train.batch", settings.batch, 1, 1 << 20, "samples per step, over all ranks");
+  table.integer("train.micro_batch", settings.micro_batch, 1, 1024,
+                "samples computed together; changes the bits, the number of ranks does not");
+  table.real("train.learning_rate", settings.adam.learning_rate, 0, 10, "Adam's rate for the encoder");
+  table.real("train.predictor_learning_rate", settings.adam.predictor_learning_rate, 0, 10,
+             "Adam's rate for the predictor");
+  table.real("train.weight_decay", settings.adam.weight_decay, 0, 10, "L2 penalty");
+  table.real("train.clip", settings.adam.clip, 0, kInfinity, "largest norm of a step's gradient; 0: no limit");
+  table.real("train.validation", settings.split.validation, 0, 0.9,
+             "share of training pairs held out to choose the epoch");
+  table.text("train.engine", "auto|linear|quadratic|reference", settings.engine.kind,
+             "what computes the model");
+  table.text("train.isa", "auto|avx2|baseline|avx512", settings.engine.isa, "instruction set of the kernels");
+  table.choice<bool>("train.reduction", settings.exact_reduction, {{"exact", true}, {"float", false}},
+                     "exact: the same bits on any number of ranks");
+  table.text("train.device", "auto|cpu|cuda", settings.device, "where the model is computed");
+  table.integer("train.threads", settings.threads, 1, 1024, "threads per rank").result = false;
+  table.integer("train.checkpoint_every", settings.checkpoint_every, 0, kMany,
+                "steps between checkpoints; 0: one per epoch")
+      .result = false;
+  table.integer("train.keep_checkpoints", settings.keep_checkpoints, 1, 1000, "checkpoints kept").result = false;
+  table.file("train.init", settings.init, "weights to start from; finetune needs it");
+  table.integer("predict.votes", settings.votes, 1, 1000, "samples of cells averaged per test pair");
+}
+
+void add_cross_keys(KeyTable& table, Config& config) {
+  auto& settings = config.train;
+  table.choice<train::Leak>("cross.leak", settings.leak,
+                            {{"none", train::Leak::none}, {"same-dataset", train::Leak::same_dataset}},
+                            "which pretraining pairs may equal the target's test pairs");
+  table.boolean("cross.include_target", settings.include_target, "pretrain on the target dataset too");
+  table.file("cross.target", settings.target, "dataset that will be fine-tuned on: its test pairs are left out");
+  table.file("cross.target_split", settings.target_split, "split.csv of the target instead of drawing it anew");
+  table.choice<train::Mixing>(
+      "cross.mixing", settings.mixing,
+      {{"proportional", train::Mixing::proportional}, {"balanced", train::Mixing::balanced}},
+      "how many samples each dataset gives to an epoch");
+}
+
+void add_training_keys(KeyTable& table, Config& config) {
+  add_data_keys(table, config);
+  add_pairs_keys(table, config);
+  add_model_keys(table, config);
+  add_train_keys(table, config);
+  add_cross_keys(table, config);
+}
+
+}  // namespace mgrn::cli
