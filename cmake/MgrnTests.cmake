@@ -46,7 +46,17 @@ function(mgrn_add_test name)
       ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
   else()
     gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT} ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
+      TEST_LIST ${name}_CASES PROPERTIES TIMEOUT ${test_TIMEOUT})
+    # gtest_discover_tests flattens properties that are lists, so these are set in a file that CTest reads
+    # after the list of cases.
+    set(properties "${CMAKE_CURRENT_BINARY_DIR}/test_${name}_properties.cmake")
+    file(CONFIGURE OUTPUT "${properties}" @ONLY CONTENT [[
+if(@name@_CASES)
+  set_tests_properties(${@name@_CASES} PROPERTIES
+    LABELS [==[unit;@test_LABELS@]==] ENVIRONMENT [==[@MGRN_TEST_ENVIRONMENT@]==])
+endif()
+]])
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${properties}")
   endif()
 endfunction()
 
