@@ -7,6 +7,13 @@
 # Sets MGRN_TORCH_VERSION, and MGRN_TORCH_PROBLEM: empty, or why there is no mgrn::torch_cpu.
 set(TORCH_ROOT "$ENV{TORCH_ROOT}" CACHE PATH
     "LibTorch 2: folder with include/ and lib/, or a Python site folder holding torch/")
+if(DEFINED CACHE{MGRN_TORCH_ROOT_ASKED} AND NOT MGRN_TORCH_ROOT_ASKED STREQUAL TORCH_ROOT)
+  # Another TORCH_ROOT than last time: forget what was found under the old one.
+  unset(MGRN_TORCH_INCLUDE CACHE)
+  unset(MGRN_TORCH_CPU CACHE)
+  unset(MGRN_C10 CACHE)
+endif()
+set(MGRN_TORCH_ROOT_ASKED "${TORCH_ROOT}" CACHE INTERNAL "")
 find_path(MGRN_TORCH_INCLUDE torch/csrc/api/include/torch/torch.h
   HINTS ${TORCH_ROOT} ${TORCH_ROOT}/torch ${Torch_DIR}/../../..
   PATH_SUFFIXES include torch/include)

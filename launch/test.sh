@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Sets up, builds and runs the tests: launch/test.sh [arguments of ctest], as in launch/test.sh -L unit -R store.
+# The program is then build/release/multigrnformer. Variables: launch/setup.sh, and
+#
+#   MGRN_JOBS=N  build jobs; default: the cores, bounded by 2 GiB of memory each
+#   CI=true      warnings are errors
+# shellcheck source-path=SCRIPTDIR
+here=$(dirname "${BASH_SOURCE[0]}")
+source "$here/lib/common.sh"
+source "$here/lib/system_packages.sh"
+source "$here/lib/python_packages.sh"
+source "$here/lib/build.sh"
+
+set_up_system
+set_up_libtorch
+set_up_test_python
+build
+
+# ctest -j wins over the variable. A filter that matches nothing is an error: a run of no test proves nothing.
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(cores)}
+exec ctest --test-dir "$MGRN_BUILD" --output-on-failure --no-tests=error "$@"
