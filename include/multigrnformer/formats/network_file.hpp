@@ -23,8 +23,14 @@ struct NetworkFile {
 };
 
 /// CSV or TSV, two or more columns (TF, gene, ...), header or not, BOM, CRLF, quotes, plain or gzip.
+/// The first line is a header when it names both columns (Gene1/TF/regulator/source/from and
+/// Gene2/target/gene/to: then they may stand anywhere), or when its third field is no number while the
+/// second line's is. One such word alone is not enough: TF is also the symbol of transferrin.
+/// Throws DataError: fewer than two columns, an empty name (with the line), no edge left.
 NetworkFile read_network(const std::filesystem::path& file);
-/// First column of a CSV/TSV with or without header, or one symbol a line. Order kept, repeats dropped.
+/// First column of a CSV/TSV with or without header (or the column named TF, gene or symbol), or one symbol
+/// a line; # starts a comment line. Order kept, repeats (ignoring case) dropped. Throws DataError; an empty
+/// list is one.
 std::vector<std::string> read_tf_list(const std::filesystem::path& file);
 
 }  // namespace mgrn::formats
