@@ -1,7 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
+// main() of tests that run under mpiexec. Every rank runs every test; rank 0 prints all, the others only
+// what failed; a failure on any rank fails the whole.
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "multigrnformer/comm/mpi_session.hpp"
+#include "support/mpi_world.hpp"
+
+namespace {
+
+mgrn::comm::Communicator* the_world = nullptr;
+
+// What ranks other than 0 print: failures, marked with the rank.
+class FailurePrinter final : public testing::EmptyTestEventListener {
+ public:
+  explicit FailurePrinter(int rank) : rank_(rank) {}
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (!result.failed()) {
+      return;
+    }
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    std::cerr << "rank " << rank_ << ": " << (test != nullptr ? test->test_suite_name() : "") << "."
+              << (test != nullptr ? test->name() : "") << ": "
+              << (result.file_name() != nullptr ? result.file_name() : "") << ":" << result.line_number()
+              << ": " << result.message() << std::endl;
+  }
+
+ private:
+  int rank_;
+};
+
+}  // namespace
+
+mgrn::comm::Communicator& mgrn::test::world() {
+  return *the_world;
+}
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
+  try {
+    mgrn::comm::MpiSession session(mgrn::comm::MpiStart::always);
+    return session.run([](mgrn::comm::Communicator& world) {
+      the_world = &world;
+      if (world.rank() != 0) {
+        auto& listeners = testing::UnitTest::GetInstance()->listeners();
+        delete listeners.Release(listeners.default_result_printer());
+        listeners.Append(new FailurePrinter(world.rank()));
+        // One report is enough, and ranks must not write into the same file.
+        delete listeners.Release(listeners.default_xml_generator());
+      }
+      return RUN_ALL_TESTS() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    });
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << std::endl;
+    return EXIT_FAILURE;
+  }
 }

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "multigrnformer/base/environment.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 
@@ -20,9 +22,10 @@ struct Launch {
   int ranks = 0;          ///< how many ranks the launcher promised, 0 where it does not say
 };
 
-/// `environment` is getenv, or a stand-in in tests: returns null for an unset name. Throws
-/// CommunicationError for several Slurm tasks without an MPI plugin: each would run the whole job alone.
-Launch detect_launch(const std::function<const char*(const char*)>& environment);
+/// `environment` is base::environment, or a stand-in in tests. Throws CommunicationError for several Slurm
+/// tasks without an MPI plugin: each would run the whole job alone.
+Launch detect_launch(
+    const std::function<std::optional<std::string>(base::Variable)>& environment = base::environment);
 
 enum class MpiStart {
   when_launched,  ///< MPI under a launcher, one rank without MPI otherwise

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The MPI backend. Private to the room: nothing outside it sees mpi.h.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <string>
+
+#include "multigrnformer/comm/communicator.hpp"
+
+namespace mgrn::comm {
+
+/// Throws CommunicationError with MPI's own words unless `code` is MPI_SUCCESS.
+void check_mpi(int code, const char* call);
+
+class MpiCommunicator final : public Communicator {
+ public:
+  /// What one MPI call carries at most: its counts are int, and large messages gain nothing.
+  static constexpr std::size_t kChunkBytes = std::size_t{1} << 30;
+
+  /// Takes over `handle`, sets it to return errors instead of ending the program, and frees it at last.
+  MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes);
+  ~MpiCommunicator() override;
+
+  MPI_Comm handle() const { return handle_; }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  std::string backend() const override { return "mpi"; }
+  void barrier() override;
+  void broadcast(std::span<std::byte> bytes, int root) override;
+  void all_reduce(std::span<std::int64_t> values, Reduction reduction) override;
+  void all_reduce(std::span<float> values, Reduction reduction) override;
+  void all_reduce(std::span<double> values, Reduction reduction) override;
+  std::vector<Bytes> all_gather(std::span<const std::byte> mine) override;
+  std::vector<Bytes> gather(std::span<const std::byte> mine, int root) override;
+  std::vector<Bytes> exchange(std::vector<Bytes> to_rank) override;
+  std::unique_ptr<Communicator> split(int group) override;
+  std::unique_ptr<Communicator> split_by_node() override;
+  void abort(base::ExitCode code) noexcept override;
+
+ private:
+  template <typename T>
+  void reduce(std::span<T> values, Reduction reduction, MPI_Datatype type);
+  std::vector<std::uint64_t> sizes_of_all(std::uint64_t mine);
+
+  MPI_Comm handle_;
+  std::size_t chunk_bytes_;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+}  // namespace mgrn::comm

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/comm/parallel_hdf5.hpp"
+
+#include "mpi_communicator.hpp"
+
+namespace mgrn::comm {
+
+bool has_parallel_hdf5(const Communicator& communicator) {
+  return dynamic_cast<const MpiCommunicator*>(&communicator) != nullptr;
+}
+
+hid_t parallel_file_access(const Communicator& communicator) {
+  const auto* over_mpi = dynamic_cast<const MpiCommunicator*>(&communicator);
+  if (over_mpi == nullptr) {
+    throw base::InternalError({.what = "parallel HDF5 needs the MPI backend", .got = communicator.backend()});
+  }
+  const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  if (access < 0 || H5Pset_fapl_mpio(access, over_mpi->handle(), MPI_INFO_NULL) < 0) {
+    if (access >= 0) {
+      H5Pclose(access);
+    }
+    throw base::InternalError({.what = "HDF5's MPI-IO driver is not available",
+                               .hint = "build with a parallel HDF5 made for the MPI in use"});
+  }
+  return access;
+}
+
+}  // namespace mgrn::comm
