@@ -3,7 +3,7 @@
 # links torch_cuda always, which would make every build need a GPU stack.
 #
 # Looked for in TORCH_ROOT (CMake or environment; LibTorch's folder with include/ and lib/, or a Python site
-# folder that holds torch/), in Torch_DIR and along CMAKE_PREFIX_PATH.
+# folder that holds torch/), in Torch_DIR, in MGRN_TORCH_HINT and along CMAKE_PREFIX_PATH.
 # Sets MGRN_TORCH_VERSION, and MGRN_TORCH_PROBLEM: empty, or why there is no mgrn::torch_cpu.
 set(TORCH_ROOT "$ENV{TORCH_ROOT}" CACHE PATH
     "LibTorch 2: folder with include/ and lib/, or a Python site folder holding torch/")
@@ -15,7 +15,7 @@ if(DEFINED CACHE{MGRN_TORCH_ROOT_ASKED} AND NOT MGRN_TORCH_ROOT_ASKED STREQUAL T
 endif()
 set(MGRN_TORCH_ROOT_ASKED "${TORCH_ROOT}" CACHE INTERNAL "")
 find_path(MGRN_TORCH_INCLUDE torch/csrc/api/include/torch/torch.h
-  HINTS ${TORCH_ROOT} ${TORCH_ROOT}/torch ${Torch_DIR}/../../..
+  HINTS ${TORCH_ROOT} ${TORCH_ROOT}/torch ${Torch_DIR}/../../.. ${MGRN_TORCH_HINT}
   PATH_SUFFIXES include torch/include)
 mark_as_advanced(MGRN_TORCH_INCLUDE)
 find_library(MGRN_TORCH_CPU torch_cpu HINTS ${MGRN_TORCH_INCLUDE}/../lib)
@@ -31,6 +31,7 @@ endif()
 
 get_filename_component(mgrn_torch_lib "${MGRN_TORCH_CPU}" DIRECTORY)
 get_filename_component(mgrn_torch_prefix "${mgrn_torch_lib}/.." ABSOLUTE)
+set(MGRN_TORCH_HINT "${mgrn_torch_prefix}")
 
 foreach(mgrn_version_header torch/headeronly/version.h torch/csrc/api/include/torch/version.h)
   if(EXISTS "${MGRN_TORCH_INCLUDE}/${mgrn_version_header}" AND NOT MGRN_TORCH_VERSION)
