@@ -32,3 +32,10 @@ if(MGRN_MPI_IMPLEMENTATION MATCHES "Open MPI")
     OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
     OMPI_MCA_mpi_yield_when_idle=1)
 endif()
+
+# The same for launch/demo.sh, which starts ranks as a person would.
+set(mgrn_lines "MGRN_MPIEXEC='${MPIEXEC_EXECUTABLE}'\n")
+foreach(mgrn_variable IN LISTS MGRN_MPI_ENVIRONMENT)
+  string(APPEND mgrn_lines "export ${mgrn_variable}\n")
+endforeach()
+file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/mpi_environment.sh" CONTENT "${mgrn_lines}" @ONLY)
