@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/prepare/settings.hpp"
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "multigrnformer/base/error.hpp"
+
+namespace mgrn::prepare {
+namespace {
+
+template <typename Value, std::size_t n>
+using Names = std::array<std::pair<const char*, Value>, n>;
+
+constexpr Names<QcRule, 4> kRules = {{{"mad", QcRule::mad},
+                                      {"mad-linear", QcRule::mad_linear},
+                                      {"bounds", QcRule::bounds},
+                                      {"none", QcRule::none}}};
+constexpr Names<RnaNormalisation, 5> kRna = {{{"lognorm+z", RnaNormalisation::lognorm_z},
+                                              {"lognorm", RnaNormalisation::lognorm},
+                                              {"log10p01", RnaNormalisation::log10p01},
+                                              {"z", RnaNormalisation::z},
+                                              {"none", RnaNormalisation::none}}};
+constexpr Names<RpNormalisation, 3> kRp = {{{"binary+rowsum+z", RpNormalisation::binary_rowsum_z},
+                                            {"counts", RpNormalisation::counts},
+                                            {"log1p", RpNormalisation::log1p}}};
+
+template <typename Value, std::size_t n>
+std::string text_of(const Names<Value, n>& names, Value value) {
+  for (const auto& [name, named] : names) {
+    if (named == value) {
+      return name;
+    }
+  }
+  throw base::InternalError({.what = "an enumeration of prepare's settings holds no named value"});
+}
+
+template <typename Value, std::size_t n>
+Value value_of(const Names<Value, n>& names, const std::string& text, const std::string& key) {
+  std::string legal;
+  for (const auto& [name, value] : names) {
+    if (text == name) {
+      return value;
+    }
+    legal += (legal.empty() ? "" : ", ") + std::string(name);
+  }
+  throw base::UsageError({.what = "illegal value of " + key,
+                          .file = key,
+                          .expected = "one of " + legal,
+                          .got = "'" + text + "'",
+                          .hint = "Choose one of these values for --" + key + "."});
+}
+
+void require(bool legal, const std::string& key, const std::string& expected, double got) {
+  if (!legal) {
+    throw base::UsageError({.what = "illegal value of " + key,
+                            .file = key,
+                            .expected = expected,
+                            .got = base::json_line(got),
+                            .hint = "Give --" + key + " a value in that range."});
+  }
+}
+
+void require_order(double least, double most, const std::string& measure) {
+  if (!(least <= most)) {
+    throw base::UsageError({.what = "the bounds of " + measure + " leave nothing between them",
+                            .expected = "least <= most",
+                            .got = base::json_line(least) + " and " + base::json_line(most),
+                            .hint = "Exchange or widen the bounds of " + measure + "."});
+  }
+}
+
+}  // namespace
+
+std::string to_text(QcRule rule) {
+  return text_of(kRules, rule);
+}
+std::string to_text(RnaNormalisation normalisation) {
+  return text_of(kRna, normalisation);
+}
+std::string to_text(RpNormalisation normalisation) {
+  return text_of(kRp, normalisation);
+}
+QcRule parse_qc_rule(const std::string& text) {
+  return value_of(kRules, text, "prepare.qc");
+}
+RnaNormalisation parse_rna_normalisation(const std::string& text) {
+  return value_of(kRna, text, "prepare.rna");
+}
+RpNormalisation parse_rp_normalisation(const std::string& text) {
+  return value_of(kRp, text, "prepare.rp");
+}
+
+bool has_z_scores(RnaNormalisation normalisation) {
+  return normalisation == RnaNormalisation::lognorm_z || normalisation == RnaNormalisation::z;
+}
+bool has_z_scores(RpNormalisation normalisation) {
+  return normalisation == RpNormalisation::binary_rowsum_z;
+}
+
+void validate(const Settings& settings) {
+  if (settings.rna.empty()) {
+    throw base::UsageError({.what = "no gene matrix was given",
+                            .expected = "--rna FILE",
+                            .hint = "Give --rna a 10x .h5 file or folder, .h5ad, .h5mu, .csv or .tsv."});
+  }
+  if (settings.out.empty()) {
+    throw base::UsageError({.what = "no dataset file was named",
+                            .expected = "--out FILE.h5",
+                            .hint = "Name the dataset file to write with --out."});
+  }
+  if (!settings.atac.empty() && settings.annotation.empty()) {
+    throw base::UsageError({.what = "peaks were given without the genes' positions",
+                            .file = settings.atac.string(),
+                            .expected = "--annotation GTF",
+                            .hint = "Give --annotation a GTF or refGene table of the same genome build."});
+  }
+  require(settings.mads > 0.0 && std::isfinite(settings.mads), "prepare.mads", "a number above 0",
+          settings.mads);
+  require(settings.min_feature_share >= 0.0 && settings.min_feature_share < 1.0, "prepare.min_feature_share",
+          "a share from 0 to below 1", settings.min_feature_share);
+  require(settings.min_cell_share >= 0.0 && settings.min_cell_share < 1.0, "prepare.min_cell_share",
+          "a share from 0 to below 1", settings.min_cell_share);
+  require(settings.max_blacklist_share >= 0.0 && settings.max_blacklist_share <= 1.0,
+          "prepare.max_blacklist_share", "a share from 0 to 1", settings.max_blacklist_share);
+  require(settings.bounds.max_mito >= 0.0 && settings.bounds.max_mito <= 1.0, "prepare.max_mito",
+          "a share from 0 to 1", settings.bounds.max_mito);
+  require(settings.clip >= 0.0 && std::isfinite(settings.clip), "prepare.clip", "0 or a number above it",
+          settings.clip);
+  require(settings.decay > 0.0 && std::isfinite(settings.decay), "prepare.decay", "a distance above 0 bp",
+          settings.decay);
+  require(settings.exon_cap >= 0.0 && std::isfinite(settings.exon_cap), "prepare.exon_cap",
+          "0 or a number above it", settings.exon_cap);
+  require_order(settings.bounds.min_rna_counts, settings.bounds.max_rna_counts, "RNA counts");
+  require_order(settings.bounds.min_atac_counts, settings.bounds.max_atac_counts, "ATAC counts");
+  require_order(settings.bounds.min_genes, settings.bounds.max_genes, "detected genes");
+}
+
+base::Json settings_json(const Settings& settings) {
+  base::Json json = {{"qc", to_text(settings.qc)},
+                     {"min_feature_share", settings.min_feature_share},
+                     {"min_cell_share", settings.min_cell_share},
+                     {"max_blacklist_share", settings.max_blacklist_share},
+                     {"mito_prefixes", settings.mito_prefixes},
+                     {"layer", settings.layer},
+                     {"rna", to_text(settings.rna_normalisation)},
+                     {"rp", to_text(settings.rp_normalisation)},
+                     {"clip", settings.clip},
+                     {"decay", settings.decay},
+                     {"exon_cap", settings.exon_cap}};
+  // Options of the rule that is not in force cannot change the content, and do not change the id.
+  if (settings.qc == QcRule::mad || settings.qc == QcRule::mad_linear) {
+    json["mads"] = settings.mads;
+  }
+  if (settings.qc == QcRule::bounds) {
+    const Bounds& bounds = settings.bounds;
+    json["bounds"] = {{"min_rna_counts", bounds.min_rna_counts},
+                      {"max_rna_counts", bounds.max_rna_counts},
+                      {"min_genes", bounds.min_genes},
+                      {"max_genes", bounds.max_genes},
+                      {"min_atac_counts", bounds.min_atac_counts},
+                      {"max_atac_counts", bounds.max_atac_counts},
+                      {"max_mito", bounds.max_mito}};
+  }
+  return json;
+}
+
+}  // namespace mgrn::prepare
