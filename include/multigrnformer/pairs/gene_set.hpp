@@ -35,11 +35,16 @@ struct RestrictedNetwork {
   std::vector<Edge> edges;                ///< sorted
   std::uint64_t unknown_edges = 0;        ///< of the file, an end outside the gene set
   std::uint64_t matched_symbols = 0;      ///< symbols of the network found in the dataset
-  std::uint64_t network_symbols = 0;
-  double density() const;                 ///< |E| / (N_TF N_gene)
+  std::uint64_t network_symbols = 0;      ///< distinct symbols of the network
+  std::uint64_t tf_list_symbols = 0;      ///< distinct symbols of the TF list
+  double density() const;                 ///< |E| / (N_TF N_gene); 0 without edges
 };
 
-/// Throws DataError when nothing of the network is in the dataset, with counts of what matched.
+/// The gene set is the union of all TFs of the list and the K genes that rank highest (ties: by symbol); with
+/// `beeline` the K highest that are not TFs. Names match ignoring case; a network's regulator need not be in
+/// the TF list. Independent of the order of edges and TFs. Throws DataError when no edge has both ends in the
+/// gene set, with counts of what matched, and when the dataset lacks the ranking; UsageError for a K below
+/// -1.
 RestrictedNetwork restrict_network(const store::DatasetHeader& dataset, const formats::NetworkFile& network,
                                    const std::vector<std::string>& tf_list, const GeneSetOptions& options);
 

@@ -13,37 +13,54 @@
 
 namespace mgrn::pairs {
 
+/// How a training sample's cells depend on its name. Samples of other purposes depend on their variant alone,
+/// a new draw for each.
 enum class Resample {
-  once,    ///< one draw of cells per pair; augmented copies and epochs differ in order alone (the paper)
-  copies,  ///< a new draw for every augmented copy
+  once,  ///< one draw of cells per pair; the augmented copies are orders of it, the same in every epoch (the
+         ///< paper)
+  copies,  ///< a new draw for every augmented copy, the same in every epoch
   epoch,   ///< a new draw and order for every copy in every epoch
 };
 
 struct SamplerOptions {
-  int cells = 500;                    ///< N
-  int width = 4;                      ///< d_model; columns (RNA a, RP a, RNA b, RP b), further ones zero
-  bool atac = true;                   ///< false: the RP columns stay zero
+  int cells = 500;   ///< N
+  int width = 4;     ///< d_model; columns (RNA TF, RP TF, RNA gene, RP gene), further ones zero
+  bool atac = true;  ///< false: the RP columns stay zero
   Resample resample = Resample::epoch;
-  std::uint64_t seed = 1;             ///< train.seed
+  std::uint64_t seed = 1;  ///< train.seed
 };
 
 enum class Purpose : std::uint8_t { train, validation, test, predict };
 
 /// The name of a sample. `variant` is the augmentation index in training, the vote in a test.
 struct SampleName {
-  std::uint32_t tf = 0;    ///< dataset gene index; the symbol is what enters the hash
+  std::uint32_t tf = 0;  ///< dataset gene index; the symbol is what enters the hash
   std::uint32_t gene = 0;
   Purpose purpose = Purpose::train;
   std::uint32_t epoch = 0;
   std::uint32_t variant = 0;
 };
 
-/// Per-gene columns of the genes in use (bitset of expressed cells + rank/select + values) and the sampler on
-/// them. Immutable after construction: any number of threads may call.
+/// One gene as the sampler takes it in: its stored entries, ascending by cell. RNA entries with a count above
+/// zero are its expressed cells.
+struct SamplerGene {
+  std::uint32_t index = 0;  ///< dataset gene index, by which samples are asked for
+  std::string symbol;
+  store::GeneRow rna;
+  store::GeneRow rp;        ///< ignored without atac
+  float rp_background = 0;  ///< RP of cells without an entry
+};
+
+/// Per-gene columns of the genes in use and the sampler on them. Immutable after construction: any number of
+/// threads may call. Asking for a gene that was not loaded throws InternalError.
 class Sampler {
  public:
-  /// Loads the rows of `genes` (dataset indices) from the dataset file.
+  /// Loads the rows of `genes` (dataset indices, any order) from the dataset file. Throws UsageError for
+  /// illegal options, DataError for atac without RP in the dataset.
   Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const SamplerOptions& options);
+  /// The same from memory. `dataset_id` enters every sample's name.
+  Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
+          const SamplerOptions& options);
   ~Sampler();
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
@@ -52,9 +69,13 @@ class Sampler {
   /// Cells in which both genes are expressed; 0: the pair has no sample.
   std::uint32_t shared_cells(std::uint32_t tf, std::uint32_t gene) const;
   /// The N cells of a sample, in order. `cells` has N elements. False, untouched, when there are none.
+  /// Distinct cells when at least N are shared, else drawn with replacement.
   bool draw(const SampleName& name, std::span<std::uint32_t> cells) const;
   /// The sample itself, [N, width] row-major, without positional encoding. `out` has N * width elements.
   bool gather(const SampleName& name, std::span<float> out) const;
+  /// The name as a number, different for every (seed, dataset, TF, gene, purpose, epoch, variant), whatever
+  /// `resample` is; seeds the sample's dropout masks.
+  std::uint64_t sample_name_hash(const SampleName& name) const;
   std::uint64_t bytes() const;  ///< memory held by the columns
 
  private:
