@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place that reads environment variables. Each variable has an entry here; nothing else calls getenv.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace mgrn::base {
+
+enum class Variable {
+  ompi_world_size,  ///< OMPI_COMM_WORLD_SIZE: set by Open MPI's mpirun
+  pmi_size,         ///< PMI_SIZE: set by MPICH's and Slurm's PMI launchers
+  pmix_namespace,   ///< PMIX_NAMESPACE: set where a PMIx server started this process
+  slurm_step_tasks, ///< SLURM_STEP_NUM_TASKS: ranks of the running Slurm step
+  slurm_job,        ///< SLURM_JOB_ID
+
+};
+
+/// The variable's value; nothing when it is unset or empty.
+std::optional<std::string> environment(Variable variable);
+/// The name under which the environment knows it, for messages.
+const char* environment_name(Variable variable);
+
+}  // namespace mgrn::base

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/log.hpp"
+#include "multigrnformer/cli/command.hpp"
+#include "multigrnformer/cli/keys.hpp"
+#include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/evaluate/beeline.hpp"
+#include "multigrnformer/evaluate/predictions_file.hpp"
+#include "multigrnformer/formats/network_file.hpp"
+
+namespace mgrn::cli {
+namespace {
+
+[[noreturn]] void throw_usage(const std::string& what, const std::string& expected) {
+  throw base::UsageError({.what = what,
+                          .expected = expected,
+                          .hint = "give --run DIR for a run of this program, or --edges F for any tool's ranked "
+                                  "list"});
+}
+
+/// The metrics anew from predictions.csv and split.csv, not a copy of result.json.
+base::Json evaluate_run(const EvaluateOptions& options) {
+  if (!std::filesystem::exists(options.run / "predictions.csv")) {
+    const bool repeats = std::filesystem::exists(options.run / "run-1");
+    throw base::DataError({.what = "no finished run",
+                           .file = options.run.string(),
+                           .expected = "predictions.csv in it",
+                           .got = repeats ? "repeated runs" : "none",
+                           .hint = repeats ? "give one of its run-N; summary.json holds mean and SD"
+                                           : "give the folder that `train` or `finetune` made; start an "
+                                             "unfinished run again with the same command"});
+  }
+  const auto scored = evaluate::read_predictions(options.run / "predictions.csv");
+  const auto split = evaluate::read_split_pairs(options.run / "split.csv");
+  const base::Json stored = base::read_json(options.run / "result.json");
+  return evaluate::to_json(
+      evaluate::evaluate_pairs(scored, split.training_positives, stored.value("seed", std::uint64_t{0})));
+}
+
+base::Json evaluate_edges(const EvaluateOptions& options) {
+  const auto ranked = evaluate::read_ranked_list(options.edges);
+  if (options.protocol == "pairs") {
+    if (options.split.empty()) {
+      throw_usage("protocol pairs needs the labelled pairs", "--split split.csv");
+    }
+    auto split = evaluate::read_split_pairs(options.split);
+    const std::uint64_t listed = evaluate::score_pairs(ranked, split.test);
+    base::info(std::to_string(listed) + " of " + std::to_string(split.test.size()) +
+               " test pairs are in the list; the others score 0");
+    base::Json result = evaluate::to_json(evaluate::evaluate_pairs(split.test, split.training_positives, 0));
+    result["protocol"] = "pairs";
+    result["pairs_in_list"] = listed;
+    return result;
+  }
+  if (options.network.empty()) {
+    throw_usage("protocol beeline needs the reference network", "--network CSV");
+  }
+  evaluate::BeelineOptions beeline;
+  beeline.early_tf_only = !options.all_regulators;
+  if (!options.tfs.empty()) {
+    beeline.regulators = formats::read_tf_list(options.tfs);
+  }
+  base::Json result =
+      evaluate::to_json(evaluate::evaluate_beeline(ranked, formats::read_network(options.network).edges, beeline));
+  result["protocol"] = "beeline";
+  return result;
+}
+
+void run(Config& config, comm::Communicator& world) {
+  std::string text;
+  comm::agree(world, [&] {
+    const auto& options = config.evaluate;
+    if (options.run.empty() == options.edges.empty()) {
+      throw_usage("what is to be evaluated?", "one of --run and --edges");
+    }
+    if (world.rank() == 0) {
+      text = base::json_text(options.run.empty() ? evaluate_edges(options) : evaluate_run(options));
+    }
+  });
+  print_result(world, text);
+}
+
+}  // namespace
+
+Command evaluate_command() {
+  return {.name = "evaluate",
+          .summary = "metrics of a run, or of any tool's ranked edges",
+          .usage = "--run DIR | --edges F --network CSV [--tfs CSV] --protocol {pairs,beeline}",
+          .positional = "",
+          .keys =
+              [](KeyTable& table, Config& config) {
+                auto& options = config.evaluate;
+                table.file("run", options.run, "folder of a finished run");
+                table.file("edges", options.edges, "ranked edges: rankedEdges.csv, or CSV/TSV of TF, gene, weight");
+                table.file("network", options.network, "reference network, for protocol beeline");
+                table.file("tfs", options.tfs, "regulators, for early precision's universe");
+                table.file("split", options.split, "split.csv with the labelled pairs, for protocol pairs");
+                table.choice<std::string>("protocol", options.protocol,
+                                          {{"beeline", "beeline"}, {"pairs", "pairs"}},
+                                          "beeline: all ordered pairs of the network's genes; pairs: a split's");
+                table.flag("all-regulators", options.all_regulators,
+                           "early precision over all ordered pairs instead of regulators x genes");
+                add_common_keys(table, config);
+              },
+          .run = run};
+}
+
+}  // namespace mgrn::cli
