@@ -10,6 +10,7 @@
 
 #include "multigrnformer/model/engine.hpp"
 #include "multigrnformer/model/parameters.hpp"
+#include "multigrnformer/pairs/batch_plan.hpp"
 #include "multigrnformer/pairs/gene_set.hpp"
 #include "multigrnformer/pairs/sampler.hpp"
 #include "multigrnformer/pairs/split.hpp"
@@ -19,7 +20,7 @@ namespace mgrn::train {
 
 enum class Job { train, pretrain, finetune };
 enum class Leak { none, same_dataset };
-enum class Mixing { balanced, proportional };
+using Mixing = pairs::Mixing;
 
 struct Settings {
   Job job = Job::train;
@@ -28,17 +29,17 @@ struct Settings {
   std::vector<std::filesystem::path> networks;  ///< one for all datasets, or one per dataset
   std::vector<std::filesystem::path> tf_lists;  ///< likewise
   pairs::GeneSetOptions gene_set;
-  bool atac = true;                             ///< data.modalities = rna,atac | rna
+  bool atac = true;  ///< data.modalities = rna,atac | rna
   // pairs.*
-  pairs::SplitOptions split;                    ///< split.seed = pairs.seed
-  std::filesystem::path split_file;             ///< empty: draw
-  int augment = 1;                              ///< samples per training pair
+  pairs::SplitOptions split;         ///< split.seed = pairs.seed
+  std::filesystem::path split_file;  ///< empty: draw
+  int augment = 1;                   ///< samples per training pair
   pairs::Resample resample = pairs::Resample::epoch;
   // model.*
   model::Shape shape;
-  model::EngineOptions engine;                  ///< train.engine, train.isa, model.dropout
+  model::EngineOptions engine;  ///< train.engine, train.isa, model.dropout
   // train.*
-  std::uint64_t seed = 1;                       ///< weights, order, cells; default: pairs.seed
+  std::uint64_t seed = 1;  ///< weights, order, cells; default: pairs.seed
   int epochs = 60;
   int batch = 32;
   int micro_batch = 16;
@@ -46,22 +47,23 @@ struct Settings {
   bool exact_reduction = true;
   int threads = 1;
   std::string device = "auto";
-  int checkpoint_every = 0;                     ///< steps; 0: at the end of every epoch
+  int checkpoint_every = 0;  ///< steps; 0: at the end of every epoch
   int keep_checkpoints = 2;
-  std::filesystem::path init;                   ///< weights to start from; finetune needs it
-  int best_epoch_from = 501;                    ///< fewer validation pairs than this: the last epoch is kept
-  int stop_after_bad_steps = 10;                ///< non-finite steps in a row before exit 77
+  std::filesystem::path init;     ///< weights to start from; finetune needs it
+  int best_epoch_from = 501;      ///< fewer validation pairs than this: the last epoch is kept
+  int stop_after_bad_steps = 10;  ///< non-finite steps in a row before exit 77
   // cross.*
   Leak leak = Leak::none;
   bool include_target = false;
-  std::filesystem::path target;                 ///< pretrain: the dataset that will be fine-tuned on
-  std::filesystem::path target_split;           ///< pretrain: its split.csv, when it exists already
+  std::filesystem::path target;        ///< pretrain: the dataset that will be fine-tuned on
+  std::filesystem::path target_split;  ///< pretrain: its split.csv, when it exists already
   Mixing mixing = Mixing::proportional;
   // predict.*
-  int votes = 1;                                ///< samples averaged per test pair (paper: 1)
+  int votes = 1;  ///< samples averaged per test pair (paper: 1)
   // run
   std::filesystem::path out;
-  std::string config_text;                      ///< resolved config.ini, byte-stable; no paths of this machine beyond the user's own
+  /// Resolved config.ini, byte-stable; no paths of this machine beyond the user's own.
+  std::string config_text;
 };
 
 }  // namespace mgrn::train

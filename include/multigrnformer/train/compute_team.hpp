@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// This rank's threads, each with an engine of its own. Not collective. One thread at a time may call run().
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "multigrnformer/model/engine.hpp"
+#include "multigrnformer/train/settings.hpp"
+
+namespace mgrn::train {
+
+class ComputeTeam {
+ public:
+  /// settings.threads engines (settings.engine, settings.shape, settings.micro_batch). Throws UsageError for
+  /// an engine, instruction set or device that this build or machine lacks.
+  explicit ComputeTeam(const Settings& settings);
+  ~ComputeTeam();
+  ComputeTeam(const ComputeTeam&) = delete;
+  ComputeTeam& operator=(const ComputeTeam&) = delete;
+
+  int threads() const { return static_cast<int>(engines_.size()); }
+  int micro_batch() const { return micro_batch_; }
+  const model::Shape& shape() const { return shape_; }
+  model::Engine& engine(int thread) { return *engines_[static_cast<std::size_t>(thread)]; }
+  std::string engine_name() const { return engines_.front()->name(); }
+
+  /// Runs `work(thread)` once on every thread, 0 being the caller, and returns when all are done. Rethrows
+  /// the error of the lowest thread that threw.
+  void run(const std::function<void(int thread)>& work);
+
+ private:
+  void serve(int thread);
+  void perform(int thread);
+
+  model::Shape shape_;
+  int micro_batch_;
+  std::vector<std::unique_ptr<model::Engine>> engines_;
+  std::vector<std::exception_ptr> errors_;
+  std::mutex mutex_;
+  std::condition_variable begin_;
+  std::condition_variable end_;
+  const std::function<void(int)>* work_ = nullptr;
+  std::uint64_t round_ = 0;
+  int busy_ = 0;
+  bool closing_ = false;
+  std::vector<std::thread> helpers_;
+};
+
+}  // namespace mgrn::train

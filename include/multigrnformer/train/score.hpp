@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores of many samples, divided over ranks and threads. Samples are cut into units of the team's
+// micro-batch with fixed content (the last one padded), so a score's bits depend on the sample alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "multigrnformer/base/progress.hpp"
+#include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/model/parameters.hpp"
+#include "multigrnformer/pairs/sampler.hpp"
+#include "multigrnformer/train/compute_team.hpp"
+
+namespace mgrn::train {
+
+struct ScoringItem {
+  const pairs::Sampler* sampler = nullptr;
+  pairs::SampleName name;
+};
+
+/// Collective. One logit per item, on every rank. `item(i)` is called from several threads; every item must
+/// have cells. `task` names the work on the progress bar, empty: none. `stoppable`: a stop signal on any rank
+/// ends it with base::Stopped on all.
+std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& parameters, std::size_t items,
+                                  const std::function<ScoringItem(std::size_t)>& item,
+                                  comm::Communicator& communicator, const std::string& task, bool stoppable);
+
+/// Collective. Probability of each pair, averaged over `votes` samples; a pair without cells scores 0.
+struct VotedPair {
+  const pairs::Sampler* sampler = nullptr;  ///< null: no cells
+  std::uint32_t tf = 0;
+  std::uint32_t gene = 0;
+};
+std::vector<double> vote(ComputeTeam& team, const model::Parameters& parameters,
+                         std::span<const VotedPair> pairs, pairs::Purpose purpose, int votes,
+                         comm::Communicator& communicator, const std::string& task);
+
+/// 1 / (1 + exp(-logit)).
+double probability(double logit);
+/// Binary cross entropy of a logit, without overflow.
+double cross_entropy(double logit, double label);
+
+}  // namespace mgrn::train

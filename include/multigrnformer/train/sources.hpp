@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run works on: datasets with their restricted networks, labelled pairs and samplers. Each rank has
+// its own copy. Not collective, but callers agree on errors afterwards; loading is serialised inside a
+// process, since HDF5 is not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/pairs/gene_set.hpp"
+#include "multigrnformer/pairs/sampler.hpp"
+#include "multigrnformer/pairs/split.hpp"
+#include "multigrnformer/store/dataset.hpp"
+#include "multigrnformer/train/settings.hpp"
+
+namespace mgrn::train {
+
+struct SourcePaths {
+  std::filesystem::path dataset;
+  std::filesystem::path network;
+  std::filesystem::path tf_list;
+};
+
+/// Files of the dataset number `index` of settings.datasets. Throws UsageError unless networks and TF lists
+/// are one, or one per dataset.
+SourcePaths source_paths(const Settings& settings, std::size_t index);
+
+struct Source {
+  SourcePaths paths;
+  store::DatasetHeader header;
+  pairs::RestrictedNetwork network;
+  pairs::Split split;
+  std::unique_ptr<pairs::Sampler> sampler;  ///< null where only labels were asked for
+};
+
+/// All that is known of the dataset but its matrices.
+store::DatasetHeader dataset_header(const std::filesystem::path& dataset);
+
+/// Header and restricted network, neither pairs nor sampler.
+Source load_network(const Settings& settings, const SourcePaths& paths);
+/// Restricted network and labelled pairs (drawn, or read from `split_file` when not empty), no sampler.
+Source load_labels(const Settings& settings, const SourcePaths& paths,
+                   const std::filesystem::path& split_file);
+/// Builds the sampler over the genes of the split's pairs. Throws DataError.
+void load_samples(const Settings& settings, Source& source);
+/// A sampler of these settings over any genes of a dataset.
+std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std::filesystem::path& dataset,
+                                             std::vector<std::uint32_t> genes);
+
+/// A labelled pair of one of the sources.
+struct TaskPair {
+  std::uint32_t source = 0;
+  std::uint32_t tf = 0;  ///< gene index in that source's dataset
+  std::uint32_t gene = 0;
+  std::uint8_t label = 0;
+  bool has_cells = true;
+};
+
+/// The pairs of a run, in the order of the splits, source by source.
+struct Task {
+  std::vector<Source> sources;
+  std::vector<TaskPair> training;    ///< with shared cells only
+  std::vector<TaskPair> validation;  ///< with shared cells only
+  std::vector<TaskPair> test;        ///< all; those without cells score 0
+  std::uint64_t training_without_cells = 0;
+  std::uint64_t validation_without_cells = 0;
+  std::uint64_t removed_by_leak = 0;                  ///< pretraining pairs that are test pairs of the target
+  base::Json leak_by_dataset = base::Json::object();  ///< id -> count
+  bool target_left_out = false;
+
+  /// Training pairs of each source, as BatchPlan takes them, and where they start in `training`.
+  std::vector<std::uint32_t> training_of_source;
+  std::vector<std::size_t> first_of_source;
+  /// Samples of one epoch.
+  std::uint64_t samples_per_epoch(const Settings& settings) const {
+    return training.size() * static_cast<std::uint64_t>(settings.augment);
+  }
+
+  /// `tf,gene,label,set` and, for pretraining, `dataset`, with the header line.
+  std::string split_text(bool with_dataset) const;
+};
+
+/// Everything for settings.job: labels, leak control, samplers. Throws DataError, UsageError.
+Task load_task(const Settings& settings);
+
+}  // namespace mgrn::train

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights in safetensors files, under the names that torch.nn.TransformerEncoderLayer gives them; the model's
+// shape is in the file's metadata, so that weights never meet another model unnoticed. Byte-stable. Not
+// collective.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+
+#include "multigrnformer/formats/safetensors.hpp"
+#include "multigrnformer/model/parameters.hpp"
+
+namespace mgrn::train {
+
+/// Adds `values` (as large as layout.values()) as one tensor per view, each name with `prefix` before it.
+void add_tensors(formats::TensorFile& file, const model::Parameters& layout, std::span<const float> values,
+                 const std::string& prefix = {});
+/// The reverse; values between views (padding) become 0. Throws DataError, with `name` as the file, for a
+/// tensor that is missing, not float32 or of another shape.
+void take_tensors(const formats::TensorFile& file, const model::Parameters& layout, std::span<float> values,
+                  const std::filesystem::path& name, const std::string& prefix = {});
+
+/// `model.cells`, `model.layers`, ... and the program's version, as the metadata of a weights file holds
+/// them.
+std::map<std::string, std::string> shape_metadata(const model::Shape& shape);
+
+/// Writes the weights with shape_metadata and `extra`. Neither atomic nor durable: the caller's AtomicFile or
+/// AtomicDirectory is.
+void write_weights(const std::filesystem::path& file, const model::Parameters& parameters,
+                   const std::map<std::string, std::string>& extra = {});
+
+struct Weights {
+  model::Parameters parameters;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Throws DataError naming the first key in which the file's model differs from `expected` ("N, L and hidden
+/// must agree"), or the tensor that is missing, superfluous or of another shape. Files without metadata (made
+/// in Python) are judged by their tensors alone.
+Weights read_weights(const std::filesystem::path& file, const model::Shape& expected);
+
+}  // namespace mgrn::train

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/train/checkpoint.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/digest.hpp"
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/log.hpp"
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/formats/safetensors.hpp"
+#include "multigrnformer/train/build_id.hpp"
+#include "multigrnformer/train/resolved_config.hpp"
+#include "multigrnformer/train/weights.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kManifestFormat = 1;
+constexpr const char* kManifest = "manifest.json";
+constexpr const char* kModel = "model.safetensors";
+constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kPrefix = "step-";
+
+std::string folder_name(std::int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%s%09lld", kPrefix, static_cast<long long>(step));
+  return name;
+}
+
+// Steps of the checkpoints in a folder, newest first.
+std::vector<std::int64_t> steps_in(const fs::path& folder) {
+  std::vector<std::int64_t> steps;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    const std::string digits = name.rfind(kPrefix, 0) == 0 ? name.substr(5) : std::string();
+    if (!digits.empty() && digits.size() <= 18 &&
+        digits.find_first_not_of("0123456789") == std::string::npos) {
+      steps.push_back(std::stoll(digits));
+    }
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+base::Json file_entry(const fs::path& file) {
+  return {{"bytes", fs::file_size(file)}, {"sha256", base::sha256_of_file(file)}};
+}
+
+void verify_file(const fs::path& folder, const std::string& name, const base::Json& entry) {
+  const fs::path file = folder / name;
+  std::error_code code;
+  const auto bytes = fs::file_size(file, code);
+  const auto expected_bytes = entry.at("bytes").get<std::uintmax_t>();
+  if (code || bytes != expected_bytes) {
+    throw base::DataError({.what = "a checkpoint's file has another size than its manifest says",
+                           .file = file.string(),
+                           .expected = std::to_string(expected_bytes) + " bytes",
+                           .got = code ? "no such file" : std::to_string(bytes)});
+  }
+  const auto expected = entry.at("sha256").get<std::string>();
+  const std::string digest = base::sha256_of_file(file);
+  if (digest != expected) {
+    throw base::DataError({.what = "a checkpoint's file has another checksum than its manifest says",
+                           .file = file.string(),
+                           .expected = expected,
+                           .got = digest});
+  }
+}
+
+// Reads the manifest and compares both files with it. Throws DataError for anything that is amiss.
+base::Json verified_manifest(const fs::path& folder) {
+  base::Json manifest = base::read_json(folder / kManifest);
+  try {
+    const int format = manifest.at("format").get<int>();
+    if (format != kManifestFormat) {
+      throw base::DataError({.what = "a checkpoint of another format",
+                             .file = folder.string(),
+                             .expected = "format " + std::to_string(kManifestFormat),
+                             .got = std::to_string(format)});
+    }
+    for (const char* name : {kModel, kOptimizer}) {
+      verify_file(folder, name, manifest.at("files").at(name));
+    }
+    static_cast<void>(manifest.at("config").get<std::string>());
+    static_cast<void>(manifest.at("engine").get<std::string>());
+    static_cast<void>(manifest.at("build").get<std::string>());
+    static_cast<void>(manifest.at("inputs"));
+    static_cast<void>(manifest.at("state"));
+  } catch (const base::Json::exception& error) {
+    throw base::DataError(
+        {.what = "a checkpoint's manifest is incomplete", .file = folder.string(), .got = error.what()});
+  }
+  return manifest;
+}
+
+// The vectors of a state in the order in which they travel.
+std::vector<std::span<float>> vectors_of(TrainingState& state) {
+  std::vector<std::span<float>> vectors = {state.parameters.values(), state.first_moment,
+                                           state.second_moment};
+  if (state.best) {
+    vectors.emplace_back(state.best->values);
+  }
+  return vectors;
+}
+
+void read_vectors(const fs::path& folder, TrainingState& state) {
+  state.parameters = read_weights(folder / kModel, state.parameters.shape()).parameters;
+  const fs::path file = folder / kOptimizer;
+  const formats::TensorFile optimizer = formats::read_safetensors(file);
+  take_tensors(optimizer, state.parameters, state.first_moment, file, "adam.first.");
+  take_tensors(optimizer, state.parameters, state.second_moment, file, "adam.second.");
+  if (state.best) {
+    take_tensors(optimizer, state.parameters, state.best->values, file, "best.");
+  }
+}
+
+void require_same_work(const base::Json& manifest, const Identity& identity, const fs::path& folder) {
+  require_same_config(manifest.at("config").get<std::string>(), identity.config_text, folder,
+                      keys_compared_by_content());
+  if (const auto engine = manifest.at("engine").get<std::string>(); engine != identity.engine) {
+    throw base::UsageError(
+        {.what = "this checkpoint was made by another engine: its bits would not go on",
+         .file = folder.string(),
+         .expected = engine,
+         .got = identity.engine,
+         .hint = "set train.engine and train.isa to those, or choose another folder with --out"});
+  }
+  const base::Json& inputs = manifest.at("inputs");
+  for (const auto& [name, digest] : identity.inputs.items()) {
+    if (!inputs.contains(name) || inputs[name] != digest) {
+      throw base::DataError(
+          {.what = "this checkpoint was made from another " + name,
+           .file = folder.string(),
+           .expected = inputs.contains(name) ? inputs[name].dump() : "none",
+           .got = digest.dump(),
+           .hint = "give the inputs that the run began with, or choose another folder with --out"});
+    }
+  }
+  if (const auto build = manifest.at("build").get<std::string>(); build != identity.build_id) {
+    base::warn("the checkpoint was written by another build (" + build + ", this is " + identity.build_id +
+               "): the run goes on, but its last bits may differ from an uninterrupted one");
+  }
+}
+
+// A program that was killed leaves its half-written folder behind.
+void remove_temporaries(const fs::path& folder) {
+  std::vector<fs::path> stale;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (name.rfind(std::string(".") + kPrefix, 0) == 0 && name.find(".tmp-") != std::string::npos) {
+      stale.push_back(entry->path());
+    }
+  }
+  for (const auto& path : stale) {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+}
+
+}  // namespace
+
+void require_same_config(const std::string& before, const std::string& now, const fs::path& folder,
+                         std::span<const std::string_view> ignored) {
+  if (const auto difference = first_difference(before, now, ignored)) {
+    throw base::UsageError({.what = "the folder holds work with another setting of " + difference->key,
+                            .file = folder.string(),
+                            .expected = difference->key + " = " + difference->before,
+                            .got = difference->now.empty() ? "nothing" : difference->now,
+                            .hint = "use that setting again, or choose another folder with --out"});
+  }
+}
+
+CheckpointStore::CheckpointStore(fs::path run, int keep)
+    : folder_(std::move(run) / "checkpoints"), keep_(std::max(1, keep)) {}
+
+fs::path CheckpointStore::folder_of(std::int64_t step) const {
+  return folder_ / folder_name(step);
+}
+
+bool CheckpointStore::any() const {
+  return !steps_in(folder_).empty();
+}
+
+void CheckpointStore::write(const TrainingState& state, const Identity& identity) {
+  base::create_directories(folder_);
+  const fs::path target = folder_of(state.step);
+  // Only a checkpoint that did not verify can be in the way: a good one would have been gone on from.
+  std::error_code ignored;
+  fs::remove_all(target, ignored);
+
+  base::AtomicDirectory directory(target);
+  write_weights(directory.temporary() / kModel, state.parameters);
+  formats::TensorFile optimizer;
+  optimizer.metadata = shape_metadata(state.parameters.shape());
+  add_tensors(optimizer, state.parameters, state.first_moment, "adam.first.");
+  add_tensors(optimizer, state.parameters, state.second_moment, "adam.second.");
+  if (state.best) {
+    add_tensors(optimizer, state.parameters, state.best->values, "best.");
+  }
+  formats::write_safetensors(directory.temporary() / kOptimizer, optimizer);
+  const base::Json manifest = {
+      {"format", kManifestFormat},
+      {"program", "multigrnformer " + program_version()},
+      {"build", identity.build_id},
+      {"engine", identity.engine},
+      {"config", identity.config_text},
+      {"config_sha256", base::sha256(std::as_bytes(std::span(identity.config_text)))},
+      {"inputs", identity.inputs},
+      {"step", state.step},
+      {"epoch", state.epoch},
+      {"state", scalars_of(state)},
+      {"files",
+       {{kModel, file_entry(directory.temporary() / kModel)},
+        {kOptimizer, file_entry(directory.temporary() / kOptimizer)}}}};
+  base::write_file_atomically(directory.temporary() / kManifest, base::json_text(manifest));
+  directory.commit();
+  remove_old();
+}
+
+void CheckpointStore::remove_old() const {
+  const auto steps = steps_in(folder_);
+  for (std::size_t i = static_cast<std::size_t>(keep_); i < steps.size(); ++i) {
+    std::error_code code;
+    fs::remove_all(folder_of(steps[i]), code);
+    if (code) {
+      base::warn("cannot remove the old checkpoint " + folder_of(steps[i]).string() + ": " + code.message());
+    }
+  }
+}
+
+bool CheckpointStore::restore(comm::Communicator& communicator, const Identity& identity,
+                              TrainingState& state) const {
+  TrainingState found(state.parameters.shape());
+  std::string scalars;
+  comm::agree(communicator, [&] {
+    if (communicator.rank() != 0) {
+      return;
+    }
+    remove_temporaries(folder_);
+    for (const auto step : steps_in(folder_)) {
+      const fs::path folder = folder_of(step);
+      base::Json manifest;
+      try {
+        manifest = verified_manifest(folder);
+      } catch (const base::DataError& error) {
+        base::warn("checkpoint " + folder.filename().string() + " is broken and passed over: " +
+                   error.text().what + (error.text().file.empty() ? "" : " (" + error.text().file + ")"));
+        continue;
+      }
+      require_same_work(manifest, identity, folder);
+      set_scalars(found, manifest.at("state"));
+      read_vectors(folder, found);
+      scalars = base::json_line(manifest.at("state"));
+      return;
+    }
+    if (any()) {
+      base::warn("no checkpoint in " + folder_.string() + " can be used: the run starts from step 0");
+    }
+  });
+  scalars = comm::broadcast_text(communicator, std::move(scalars));
+  if (scalars.empty()) {
+    return false;
+  }
+  if (communicator.rank() != 0) {
+    set_scalars(found, base::Json::parse(scalars));
+  }
+  for (const auto values : vectors_of(found)) {
+    communicator.broadcast(std::as_writable_bytes(values), 0);
+  }
+  state = std::move(found);
+  return true;
+}
+
+}  // namespace mgrn::train

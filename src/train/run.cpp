@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/train/run.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/digest.hpp"
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/log.hpp"
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/evaluate/report.hpp"
+#include "multigrnformer/formats/table.hpp"
+#include "multigrnformer/pairs/leak.hpp"
+#include "multigrnformer/train/build_id.hpp"
+#include "multigrnformer/train/checkpoint.hpp"
+#include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/leak.hpp"
+#include "multigrnformer/train/reduction.hpp"
+#include "multigrnformer/train/run_folder.hpp"
+#include "multigrnformer/train/score.hpp"
+#include "multigrnformer/train/sources.hpp"
+#include "multigrnformer/train/trainer.hpp"
+#include "multigrnformer/train/weights.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string job_name(Job job) {
+  switch (job) {
+    case Job::train:
+      return "train";
+    case Job::pretrain:
+      return "pretrain";
+    case Job::finetune:
+      return "finetune";
+  }
+  return "train";
+}
+
+void require_at_least(std::int64_t value, std::int64_t least, const std::string& key) {
+  if (value < least) {
+    throw base::UsageError({.what = "illegal value",
+                            .file = key,
+                            .expected = "at least " + std::to_string(least),
+                            .got = std::to_string(value),
+                            .hint = "set " + key + " to " + std::to_string(least) + " or more"});
+  }
+}
+
+void check(const Settings& settings) {
+  model::validate(settings.shape);
+  require_at_least(settings.epochs, 0, "train.epochs");
+  require_at_least(settings.batch, 1, "train.batch");
+  require_at_least(settings.micro_batch, 1, "train.micro_batch");
+  require_at_least(settings.augment, 1, "pairs.augment");
+  require_at_least(settings.votes, 1, "predict.votes");
+  require_at_least(static_cast<std::int64_t>(settings.datasets.size()), 1, "data.dataset");
+  if (settings.job != Job::pretrain && settings.datasets.size() != 1) {
+    throw base::UsageError({.what = "several datasets",
+                            .file = "data.dataset",
+                            .expected = "one",
+                            .got = std::to_string(settings.datasets.size()),
+                            .hint = "only `pretrain` takes several datasets"});
+  }
+  if (settings.job == Job::pretrain && !settings.split_file.empty()) {
+    throw base::UsageError(
+        {.what = "pretrain draws a split per dataset and cannot read one",
+         .file = "pairs.split_file",
+         .expected = "nothing",
+         .got = settings.split_file.string(),
+         .hint = "leave pairs.split_file out; cross.target_split names the target's split"});
+  }
+  if (settings.job == Job::finetune && settings.init.empty()) {
+    throw base::UsageError({.what = "finetune needs weights to start from",
+                            .file = "train.init",
+                            .expected = "model.safetensors of a pretraining run",
+                            .got = "nothing",
+                            .hint = "set train.init to that file"});
+  }
+  const std::int64_t units = (std::int64_t{settings.batch} + settings.micro_batch - 1) / settings.micro_batch;
+  if (settings.exact_reduction && units > kMostUnits) {
+    throw base::UsageError({.what = "a step has more micro-batches than the exact sum has room for",
+                            .file = "train.batch",
+                            .expected = "at most " + std::to_string(kMostUnits) + " micro-batches of " +
+                                        std::to_string(settings.micro_batch) + " samples",
+                            .got = std::to_string(units),
+                            .hint = "lower train.batch or raise train.micro_batch"});
+  }
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) {
+    text += (text.empty() ? "" : ",") + word;
+  }
+  return text;
+}
+
+std::string digest_of(const std::string& text) {
+  return base::sha256(std::as_bytes(std::span(text)));
+}
+
+std::vector<std::string> dataset_ids(const Task& task) {
+  std::vector<std::string> ids;
+  for (const auto& source : task.sources) {
+    ids.push_back(source.header.id);
+  }
+  return ids;
+}
+
+// The same config, but for keys that say how and not what: those may differ between ranks' command lines.
+std::string comparable_text(const Settings& settings, const Identity& identity) {
+  return settings.config_text + "\njob = " + job_name(settings.job) + "\nengine = " + identity.engine +
+         "\nmicro-batch = " + std::to_string(settings.micro_batch) +
+         "\nreduction = " + (settings.exact_reduction ? "exact" : "float") +
+         "\nbuild = " + identity.build_id + "\nC library = " + c_library() +
+         "\ninputs = " + identity.inputs.dump() + "\n";
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
+}
+
+/// Collective. Host of every rank, by rank; on every rank.
+base::Json host_list(comm::Communicator& communicator) {
+  const std::string mine = host_name();
+  base::Json hosts = base::Json::array();
+  for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(mine)))) {
+    const auto letters = comm::from_bytes<char>(bytes);
+    hosts.push_back(std::string(letters.begin(), letters.end()));
+  }
+  return hosts;
+}
+
+base::Json input_entry(const fs::path& file) {
+  return {{"file", file.string()}, {"bytes", fs::file_size(file)}, {"sha256", base::sha256_of_file(file)}};
+}
+
+base::Json run_facts(const Settings& settings, const Task& task, const Identity& identity) {
+  base::Json inputs = base::Json::array();
+  for (const auto& source : task.sources) {
+    // A dataset file carries its own checksums and is known by its id; hashing an atlas again takes minutes.
+    inputs.push_back({{"file", source.paths.dataset.string()},
+                      {"bytes", fs::file_size(source.paths.dataset)},
+                      {"id", source.header.id},
+                      {"sources", source.header.sources}});
+    inputs.push_back(input_entry(source.paths.network));
+    inputs.push_back(input_entry(source.paths.tf_list));
+  }
+  for (const auto& file : {settings.split_file, settings.init, settings.target_split}) {
+    if (!file.empty()) {
+      inputs.push_back(input_entry(file));
+    }
+  }
+  return {{"program", "multigrnformer"},
+          {"version", program_version()},
+          {"build", identity.build_id},
+          {"c_library", c_library()},
+          {"job", job_name(settings.job)},
+          {"engine", identity.engine},
+          {"seeds", {{"pairs.seed", settings.split.seed}, {"train.seed", settings.seed}}},
+          {"inputs", inputs}};
+}
+
+void log_task(const Settings& settings, const Task& task, const Identity& identity, int ranks) {
+  base::info(job_name(settings.job) + ": " + std::to_string(task.training.size()) + " training, " +
+             std::to_string(task.validation.size()) + " validation, " + std::to_string(task.test.size()) +
+             " test pairs from " + std::to_string(task.sources.size()) + " dataset" +
+             (task.sources.size() == 1 ? "" : "s"));
+  if (const auto left_out = task.training_without_cells + task.validation_without_cells; left_out > 0) {
+    base::warn(std::to_string(left_out) +
+               " labelled pairs have no cell that expresses both genes and are left out of training");
+  }
+  base::info("engine " + identity.engine + ", " + std::to_string(ranks) + " rank" + (ranks == 1 ? "" : "s") +
+             " of " + std::to_string(settings.threads) + " thread" + (settings.threads == 1 ? "" : "s") +
+             ", " + (settings.exact_reduction ? "exact" : "float") + " reduction");
+  const double bound = std::ldexp(1.0, -(kScales[0] + 1)) /
+                       (static_cast<double>(settings.micro_batch) * settings.adam.epsilon);
+  if (settings.exact_reduction && bound > 1e-3) {
+    base::warn("with this train.micro_batch the exact sum may move an update by " + std::to_string(bound) +
+               " of the learning rate; raise train.micro_batch");
+  }
+}
+
+std::vector<formats::NamedEdge> training_positives(const Source& source) {
+  std::vector<formats::NamedEdge> edges;
+  for (const auto& pair : source.split.pairs) {
+    if (pair.set != pairs::Set::test && pair.label == 1) {
+      edges.push_back({source.header.genes[pair.tf], source.header.genes[pair.gene]});
+    }
+  }
+  return edges;
+}
+
+/// One run, with what its stages share.
+class Run {
+ public:
+  Run(const Settings& settings, comm::Communicator& communicator, const Hooks& hooks)
+      : settings_(settings), communicator_(communicator), hooks_(hooks), folder_(settings.out) {}
+
+  base::Json perform() {
+    comm::agree(communicator_, [&] { check(settings_); });
+    if (auto result = finished_result()) {
+      return *result;
+    }
+    comm::agree(communicator_, [&] {
+      task_ = load_task(settings_);
+      team_ = std::make_unique<ComputeTeam>(settings_);
+      identify();
+    });
+    comm::require_same(communicator_, "the run's settings and inputs", comparable_text(settings_, identity_));
+    log_task(settings_, task_, identity_, communicator_.size());
+
+    TrainingState state(settings_.shape);
+    comm::agree(communicator_, [&] { start_weights(state); });
+    const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
+    const bool resumed = checkpoints.restore(communicator_, identity_, state);
+    if (resumed) {
+      base::info("going on after step " + std::to_string(state.step));
+    }
+    begin(state.step);
+    try {
+      const TrainingOutcome outcome =
+          train_model(settings_, task_, *team_, folder_, identity_, state, communicator_, hooks_);
+      base::Json result = finish(outcome);
+      on_root([&] { folder_.end("finished"); });
+      base::info("results are in " + folder_.path().string());
+      return result;
+    } catch (const base::Error& error) {
+      record_end(error);
+      throw;
+    }
+  }
+
+ private:
+  template <typename Work>
+  void on_root(Work&& work) {
+    comm::agree(communicator_, [&] {
+      if (communicator_.rank() == 0) {
+        work();
+      }
+    });
+  }
+
+  std::optional<base::Json> finished_result() {
+    std::string text;
+    on_root([&] {
+      if (const auto result = folder_.finished(settings_.config_text)) {
+        text = base::json_line(*result);
+      }
+    });
+    text = comm::broadcast_text(communicator_, std::move(text));
+    if (text.empty()) {
+      return std::nullopt;
+    }
+    base::info(folder_.path().string() + " is already complete; nothing is done again");
+    return base::Json::parse(text);
+  }
+
+  void identify() {
+    identity_ = {
+        .config_text = settings_.config_text,
+        .engine = team_->engine_name(),
+        .inputs = {{"dataset", join(dataset_ids(task_))}, {"split", digest_of(task_.split_text(true))}},
+        .build_id = build_id()};
+    if (!settings_.init.empty()) {
+      identity_.inputs["initial weights"] = base::sha256_of_file(settings_.init);
+    }
+  }
+
+  void start_weights(TrainingState& state) const {
+    if (settings_.init.empty()) {
+      model::initialise(state.parameters, settings_.seed);
+      return;
+    }
+    state.parameters = read_weights(settings_.init, settings_.shape).parameters;
+    if (settings_.job != Job::pretrain) {
+      const Source& source = task_.sources.front();
+      check_leak(settings_.init, pairs::pair_keys(source.header, source.split, pairs::Set::test),
+                 source.header.id, settings_.leak);
+    }
+  }
+
+  void begin(std::int64_t step) {
+    const base::Json hosts = host_list(communicator_);
+    on_root([&] {
+      base::create_directories(folder_.path());
+      // Weights, two moments and the best epoch's weights per checkpoint, one more while writing, and the
+      // rest.
+      const std::uintmax_t checkpoint =
+          4 * sizeof(float) * model::Parameters(settings_.shape).values().size();
+      base::require_free_space(folder_.path(),
+                               checkpoint * (static_cast<std::uintmax_t>(settings_.keep_checkpoints) + 2),
+                               "checkpoints");
+      folder_.begin(settings_.config_text, run_facts(settings_, task_, identity_),
+                    {{"command_line", command_line()},
+                     {"hosts", hosts},
+                     {"ranks", communicator_.size()},
+                     {"backend", communicator_.backend()},
+                     {"threads", settings_.threads},
+                     {"from_step", step}});
+      base::write_file_atomically(folder_.split(), task_.split_text(settings_.job == Job::pretrain));
+    });
+  }
+
+  base::Json facts(const TrainingOutcome& outcome) const {
+    std::uint64_t without_cells = task_.training_without_cells + task_.validation_without_cells;
+    return {{"seed", settings_.split.seed},
+            {"train_seed", settings_.seed},
+            {"epochs", settings_.epochs},
+            {"chosen_epoch", outcome.chosen_epoch},
+            {"steps", outcome.steps},
+            {"skipped_steps", outcome.skipped_steps},
+            {"samples_per_epoch", task_.samples_per_epoch(settings_)},
+            {"training_pairs", task_.training.size()},
+            {"validation_pairs", task_.validation.size()},
+            {"labelled_pairs_without_cells", without_cells},
+            {"best_validation_loss",
+             outcome.validation_loss ? base::Json(*outcome.validation_loss) : base::Json(nullptr)}};
+  }
+
+  base::Json finish(const TrainingOutcome& outcome) {
+    on_root([&] {
+      base::AtomicFile file(folder_.weights());
+      write_weights(file.temporary(), outcome.weights, {{"datasets", join(dataset_ids(task_))}});
+      file.commit();
+    });
+    base::Json result = settings_.job == Job::pretrain ? pretraining_result(outcome) : tested_result(outcome);
+    // Last of all: this file says that the run is complete.
+    on_root([&] { base::write_file_atomically(folder_.result(), base::json_text(result)); });
+    return result;
+  }
+
+  base::Json pretraining_result(const TrainingOutcome& outcome) const {
+    base::Json result = facts(outcome);
+    result["datasets"] = dataset_ids(task_);
+    result["pairs_left_out_as_test_pairs"] = task_.removed_by_leak;
+    result["pairs_left_out_by_dataset"] = task_.leak_by_dataset;
+    result["target_left_out"] = task_.target_left_out;
+    return result;
+  }
+
+  base::Json tested_result(const TrainingOutcome& outcome) {
+    const Source& source = task_.sources.front();
+    std::vector<VotedPair> voted;
+    for (const auto& pair : task_.test) {
+      voted.push_back(
+          {.sampler = pair.has_cells ? source.sampler.get() : nullptr, .tf = pair.tf, .gene = pair.gene});
+    }
+    const auto scores = vote(*team_, outcome.weights, voted, pairs::Purpose::test, settings_.votes,
+                             communicator_, "test pairs");
+    warn_if_constant(scores);
+    base::Json result;
+    // Every rank holds all scores, so each computes the same metrics; only rank 0 writes.
+    comm::agree(communicator_, [&] {
+      formats::TableWriter table;
+      table.add("tf").add("gene").add("label").add("score").end_row();
+      std::vector<evaluate::ScoredPair> scored;
+      for (std::size_t i = 0; i < scores.size(); ++i) {
+        const TaskPair& pair = task_.test[i];
+        scored.push_back({.tf = source.header.genes[pair.tf],
+                          .gene = source.header.genes[pair.gene],
+                          .label = pair.label,
+                          .score = scores[i],
+                          .has_cells = pair.has_cells});
+        table.add(scored.back().tf).add(scored.back().gene).add(static_cast<int>(pair.label)).add(scores[i]);
+        table.end_row();
+      }
+      result = evaluate::to_json(
+          evaluate::evaluate_pairs(scored, training_positives(source), settings_.split.seed));
+      result.update(facts(outcome));
+      if (communicator_.rank() == 0) {
+        table.write(folder_.predictions());
+      }
+    });
+    if (const auto count = result.value("n_without_cells", 0); count > 0) {
+      base::warn(std::to_string(count) + " test pairs have no cell that expresses both genes and score 0");
+    }
+    return result;
+  }
+
+  void warn_if_constant(const std::vector<double>& scores) const {
+    std::optional<double> first;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (task_.test[i].has_cells) {
+        if (first && *first != scores[i]) {
+          return;
+        }
+        first = scores[i];
+      }
+    }
+    if (first && scores.size() > 1) {
+      base::warn(
+          "the model gives one constant score to all test pairs: its predictor is dead; lower "
+          "train.predictor_learning_rate");
+    }
+  }
+
+  // The error itself matters more than its record: one that cannot be written is only said.
+  void record_end(const base::Error& error) const noexcept {
+    if (communicator_.rank() != 0) {
+      return;
+    }
+    try {
+      const bool stopped = error.code() == base::ExitCode::stopped;
+      if (stopped) {
+        folder_.mark_stopped(error.text().what);
+      }
+      folder_.end(stopped ? "stopped" : error.text().what);
+    } catch (const std::exception& second) {
+      base::warn(std::string("the end of the run cannot be recorded: ") + second.what());
+    }
+  }
+
+  const Settings& settings_;
+  comm::Communicator& communicator_;
+  const Hooks& hooks_;
+  RunFolder folder_;
+  Task task_;
+  std::unique_ptr<ComputeTeam> team_;
+  Identity identity_;
+};
+
+}  // namespace
+
+base::Json run_training(const Settings& settings, comm::Communicator& communicator, const Hooks& hooks) {
+  return Run(settings, communicator, hooks).perform();
+}
+
+}  // namespace mgrn::train

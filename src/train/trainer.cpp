@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/train/trainer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/philox.hpp"
+#include "multigrnformer/base/progress.hpp"
+#include "multigrnformer/base/stop_signal.hpp"
+#include "multigrnformer/base/symbol.hpp"
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/pairs/batch_plan.hpp"
+#include "multigrnformer/train/adam.hpp"
+#include "multigrnformer/train/metrics_log.hpp"
+#include "multigrnformer/train/reduction.hpp"
+#include "multigrnformer/train/score.hpp"
+
+namespace mgrn::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kCleanStepsBeforeLargerScale = 100;
+// Logits closer together than this are one constant: the predictor is dead.
+constexpr double kConstantOutput = 1e-6;
+// An independent trial saw 5 of 128 units alive once training had failed.
+constexpr double kFewLiveUnits = 1.0 / 16.0;
+
+struct Validation {
+  double loss = 0;    ///< mean binary cross entropy
+  double spread = 0;  ///< largest logit minus smallest
+};
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", value);
+  return text;
+}
+
+class Trainer {
+ public:
+  Trainer(const Settings& settings, const Task& task, ComputeTeam& team, const RunFolder& folder,
+          const Identity& identity, TrainingState& state, comm::Communicator& communicator,
+          const Hooks& hooks)
+      : settings_(settings),
+        task_(task),
+        team_(team),
+        identity_(identity),
+        state_(state),
+        communicator_(communicator),
+        hooks_(hooks),
+        checkpoints_(folder.path(), settings.keep_checkpoints),
+        adam_(state.parameters, settings.adam),
+        gradient_(state.parameters.values().size()),
+        saved_step_(state.step > 0 ? state.step : -1) {
+    for (int thread = 0; thread < team.threads(); ++thread) {
+      sums_.push_back(settings.exact_reduction ? make_exact_sum(gradient_.size())
+                                               : make_float_sum(gradient_.size()));
+    }
+    buffers_.resize(sums_.size());
+    std::copy(state.first_moment.begin(), state.first_moment.end(), adam_.first_moment().begin());
+    std::copy(state.second_moment.begin(), state.second_moment.end(), adam_.second_moment().begin());
+    adam_.set_steps(state.adam_steps);
+    comm::agree(communicator, [&] {
+      if (communicator.rank() == 0) {
+        metrics_ = std::make_unique<MetricsLog>(folder.metrics(), state.step, state.epoch);
+      }
+    });
+  }
+
+  TrainingOutcome train() {
+    const auto samples = task_.samples_per_epoch(settings_);
+    const auto batch = static_cast<std::uint64_t>(settings_.batch);
+    const auto steps = static_cast<std::int64_t>((samples + batch - 1) / batch);
+    const auto epochs_left =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, settings_.epochs - state_.epoch));
+    base::Progress progress("training",
+                            epochs_left * samples - std::min(epochs_left, std::uint64_t{1}) * batch *
+                                                        static_cast<std::uint64_t>(state_.step_in_epoch),
+                            "samples");
+    while (state_.epoch < settings_.epochs) {
+      const pairs::BatchPlan plan(task_.training_of_source,
+                                  {.augment = settings_.augment,
+                                   .mixing = settings_.mixing,
+                                   .batch = settings_.batch,
+                                   .micro_batch = settings_.micro_batch,
+                                   .seed = settings_.seed},
+                                  static_cast<std::uint32_t>(state_.epoch));
+      timer_ = {};
+      timed_samples_ = 0;
+      while (state_.step_in_epoch < steps) {
+        const auto start = Clock::now();
+        const auto at = static_cast<std::uint64_t>(state_.step_in_epoch);
+        const std::size_t in_batch = plan.batch(at).size();
+        const int signal = run_step(plan, at);
+        timer_ += Clock::now() - start;
+        timed_samples_ += in_batch;
+        progress.advance(in_batch, progress_note());
+        ++state_.step;
+        ++state_.step_in_epoch;
+        const bool stopping = signal != 0 || state_.step == hooks_.stop_after_step;
+        const bool epoch_over = state_.step_in_epoch == steps;
+        if (epoch_over) {
+          end_epoch();
+        }
+        const bool due =
+            settings_.checkpoint_every > 0 ? state_.step % settings_.checkpoint_every == 0 : epoch_over;
+        if (stopping || due || state_.epoch == settings_.epochs) {
+          save();
+        }
+        if (stopping) {
+          stop(signal);
+        }
+        if (epoch_over) {
+          break;
+        }
+      }
+    }
+    progress.finish();
+    return outcome();
+  }
+
+ private:
+  // ---- one step ------------------------------------------------------------------------------------
+
+  // Returns the signal that asks for a stop, 0 for none; the same on every rank.
+  int run_step(const pairs::BatchPlan& plan, std::uint64_t step) {
+    const std::uint64_t units = plan.units(step);
+    while (true) {
+      const int signal = compute_units(plan, step);
+      for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
+        sums_[0]->merge(*sums_[thread]);
+      }
+      const ReductionOutcome reduced = sums_[0]->reduce(communicator_, gradient_);
+      if (reduced.units != static_cast<std::int64_t>(units)) {
+        throw base::InternalError({.what = "micro-batches were lost between the ranks",
+                                   .expected = std::to_string(units),
+                                   .got = std::to_string(reduced.units),
+                                   .hint = "report this as a defect"});
+      }
+      if (reduced.units_non_finite == 0 && reduced.units_out_of_range > 0 && smaller_scale()) {
+        continue;
+      }
+      if (reduced.usable() && apply(reduced, plan.batch(step).size())) {
+        good_step();
+      } else {
+        bad_step(reduced);
+      }
+      return signal;
+    }
+  }
+
+  int compute_units(const pairs::BatchPlan& plan, std::uint64_t step) {
+    const std::uint64_t units = plan.units(step);
+    const auto ranks = static_cast<std::size_t>(communicator_.size());
+    const auto rank = static_cast<std::size_t>(communicator_.rank());
+    const auto threads = static_cast<std::size_t>(team_.threads());
+    std::exception_ptr failure;
+    try {
+      team_.run([&](int thread) {
+        sums_[static_cast<std::size_t>(thread)]->start(kScales[state_.scale.level]);
+        for (std::size_t unit = rank + static_cast<std::size_t>(thread) * ranks; unit < units;
+             unit += threads * ranks) {
+          compute_unit(thread, unit, plan.unit(step, unit));
+        }
+      });
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    // One tiny reduction tells all ranks of a failure, which would otherwise leave them waiting in the large
+    // one, and of a stop signal.
+    std::array<std::int64_t, 2> word = {failure ? 1 : 0, base::stop_signal()};
+    communicator_.all_reduce(word, comm::Reduction::maximum);
+    if (word[0] != 0) {
+      comm::throw_agreed(communicator_, failure);
+    }
+    return static_cast<int>(word[1]);
+  }
+
+  struct Buffers {
+    std::vector<float> inputs;
+    std::vector<float> labels;
+    std::vector<float> weights;
+    std::vector<std::uint64_t> names;
+    std::vector<float> gradient;
+  };
+
+  void compute_unit(int thread, std::size_t unit, std::span<const pairs::PlannedSample> planned) {
+    const auto unit_samples = static_cast<std::size_t>(team_.micro_batch());
+    const auto sample_size =
+        static_cast<std::size_t>(settings_.shape.cells) * static_cast<std::size_t>(settings_.shape.width);
+    Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
+    // A unit has always the same number of rows: kernels round differently for another one.
+    buffers.inputs.assign(unit_samples * sample_size, 0.0f);
+    buffers.labels.assign(unit_samples, 0.0f);
+    buffers.weights.assign(unit_samples, 0.0f);
+    buffers.names.assign(unit_samples, 0);
+    buffers.gradient.resize(gradient_.size());
+    for (std::size_t i = 0; i < planned.size(); ++i) {
+      const TaskPair& pair = task_.training[task_.first_of_source[planned[i].dataset] + planned[i].pair];
+      const Source& source = task_.sources[pair.source];
+      const pairs::SampleName name{.tf = pair.tf,
+                                   .gene = pair.gene,
+                                   .purpose = pairs::Purpose::train,
+                                   .epoch = static_cast<std::uint32_t>(state_.epoch),
+                                   .variant = planned[i].variant};
+      if (!source.sampler->gather(name, std::span(buffers.inputs).subspan(i * sample_size, sample_size))) {
+        throw base::InternalError(
+            {.what = "a pair without shared cells was to be trained on", .hint = "report this as a defect"});
+      }
+      buffers.labels[i] = static_cast<float>(pair.label);
+      buffers.weights[i] = 1.0f;
+      buffers.names[i] = dropout_name(source, name);
+    }
+    const model::StepStatistics statistics = team_.engine(thread).gradient(state_.parameters,
+                                                                           {.samples = team_.micro_batch(),
+                                                                            .inputs = buffers.inputs,
+                                                                            .labels = buffers.labels,
+                                                                            .weights = buffers.weights,
+                                                                            .names = buffers.names},
+                                                                           buffers.gradient);
+    if (hooks_.tamper) {
+      hooks_.tamper(state_.step, static_cast<std::int64_t>(unit), buffers.gradient);
+    }
+    sums_[static_cast<std::size_t>(thread)]->add(
+        buffers.gradient, {.loss = statistics.loss, .live_hidden = statistics.live_hidden});
+  }
+
+  // Dropout masks are named like samples, but differ from epoch to epoch even where the cells do not.
+  std::uint64_t dropout_name(const Source& source, const pairs::SampleName& name) const {
+    return base::NameHash()
+        .add("dropout")
+        .add(settings_.seed)
+        .add(source.header.id)
+        .add(base::symbol_key(source.header.genes[name.tf]))
+        .add(base::symbol_key(source.header.genes[name.gene]))
+        .add(name.epoch)
+        .add(name.variant)
+        .value();
+  }
+
+  // ---- what becomes of a step ----------------------------------------------------------------------
+
+  bool apply(const ReductionOutcome& reduced, std::size_t samples) {
+    const auto count = static_cast<float>(samples);
+    for (float& value : gradient_) {
+      value /= count;
+    }
+    double norm = 0;
+    try {
+      norm = adam_.step(state_.parameters, gradient_);
+    } catch (const base::NumericError&) {
+      return false;  // float sums may overflow; nothing has changed, and every rank has the same sum
+    }
+    state_.sums.loss += reduced.loss;
+    state_.sums.samples += static_cast<std::int64_t>(samples);
+    state_.sums.gradient_norm += norm;
+    state_.sums.steps += 1;
+    state_.sums.live_hidden += reduced.live_hidden;
+    state_.sums.units += reduced.units;
+    last_loss_ = reduced.loss / static_cast<double>(samples);
+    return true;
+  }
+
+  void good_step() {
+    state_.bad_steps_in_row = 0;
+    if (state_.scale.level > 0 && ++state_.scale.clean_steps >= kCleanStepsBeforeLargerScale) {
+      --state_.scale.level;
+      state_.scale.clean_steps = 0;
+    }
+  }
+
+  bool smaller_scale() {
+    if (state_.scale.level + 1 >= static_cast<int>(std::size(kScales))) {
+      return false;
+    }
+    ++state_.scale.level;
+    state_.scale.clean_steps = 0;
+    base::info("step " + std::to_string(state_.step) + ": a gradient is too large for " +
+               std::to_string(kScales[state_.scale.level - 1]) + " fractional bits, repeated with " +
+               std::to_string(kScales[state_.scale.level]));
+    return true;
+  }
+
+  void bad_step(const ReductionOutcome& reduced) {
+    ++state_.skipped_steps;
+    ++state_.sums.skipped_steps;
+    ++state_.bad_steps_in_row;
+    state_.scale.clean_steps = 0;
+    const std::string cause = reduced.units_non_finite > 0 ? std::to_string(reduced.units_non_finite) +
+                                                                 " micro-batches gave NaN or Inf"
+                                                           : std::string("the gradient exceeds every scale");
+    base::warn("step " + std::to_string(state_.step) + " is skipped: " + cause);
+    if (state_.bad_steps_in_row >= settings_.stop_after_bad_steps) {
+      throw base::NumericError(
+          {.what = "training produced non-finite gradients " + std::to_string(state_.bad_steps_in_row) +
+                   " steps in a row, the last at step " + std::to_string(state_.step),
+           .expected = "finite gradients",
+           .got = cause,
+           .hint =
+               "lower train.learning_rate and train.predictor_learning_rate, set train.clip, or check the "
+               "dataset's values (prepare.clip)"});
+    }
+  }
+
+  // ---- epoch ends ----------------------------------------------------------------------------------
+
+  Validation validate() {
+    const auto item = [&](std::size_t i) {
+      const TaskPair& pair = task_.validation[i];
+      // One fixed sample per pair in every epoch: losses of epochs can then be compared.
+      return ScoringItem{.sampler = task_.sources[pair.source].sampler.get(),
+                         .name = {.tf = pair.tf,
+                                  .gene = pair.gene,
+                                  .purpose = pairs::Purpose::validation,
+                                  .epoch = 0,
+                                  .variant = 0}};
+    };
+    const auto logits =
+        compute_logits(team_, state_.parameters, task_.validation.size(), item, communicator_, {}, false);
+    double sum = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      sum += cross_entropy(static_cast<double>(logits[i]), static_cast<double>(task_.validation[i].label));
+    }
+    const auto [least, most] = std::minmax_element(logits.begin(), logits.end());
+    return {.loss = sum / static_cast<double>(logits.size()),
+            .spread = static_cast<double>(*most) - static_cast<double>(*least)};
+  }
+
+  void end_epoch() {
+    const EpochSums sums = std::exchange(state_.sums, {});
+    base::Json line = {{"epoch", state_.epoch},
+                       {"step", state_.step},
+                       {"samples", sums.samples},
+                       {"skipped_steps", sums.skipped_steps},
+                       {"loss", mean(sums.loss, sums.samples)},
+                       {"gradient_norm", mean(sums.gradient_norm, sums.steps)},
+                       {"live_hidden", mean(static_cast<double>(sums.live_hidden), sums.units)},
+                       {"validation_loss", nullptr}};
+    std::string validation_text;
+    if (!task_.validation.empty()) {
+      const Validation validation = validate();
+      line["validation_loss"] = finite(validation.loss);
+      validation_text = ", validation " + short_number(validation.loss);
+      if (chooses_best_epoch(settings_, task_) && std::isfinite(validation.loss) &&
+          (!state_.best || validation.loss < state_.best->validation_loss)) {
+        const auto values = std::as_const(state_.parameters).values();
+        state_.best = BestEpoch{.epoch = state_.epoch,
+                                .validation_loss = validation.loss,
+                                .values = std::vector<float>(values.begin(), values.end())};
+      }
+      warn_if_constant(validation.spread);
+    }
+    warn_if_dead(sums);
+    const double seconds = std::chrono::duration<double>(timer_).count();
+    line["samples_per_s"] = finite(static_cast<double>(timed_samples_) / seconds);
+    base::info("epoch " + std::to_string(state_.epoch + 1) + "/" + std::to_string(settings_.epochs) +
+               ": loss " +
+               short_number(sums.samples > 0 ? sums.loss / static_cast<double>(sums.samples) : std::nan("")) +
+               validation_text);
+    comm::agree(communicator_, [&] {
+      if (metrics_) {
+        metrics_->append(line);
+      }
+    });
+    ++state_.epoch;
+    state_.step_in_epoch = 0;
+  }
+
+  static base::Json finite(double value) {
+    return std::isfinite(value) ? base::Json(value) : base::Json(nullptr);
+  }
+  static base::Json mean(double sum, std::int64_t count) { return finite(sum / static_cast<double>(count)); }
+
+  void warn_if_constant(double spread) {
+    if (spread < kConstantOutput && task_.validation.size() > 1 && !std::exchange(warned_constant_, true)) {
+      base::warn(
+          "the model gives one constant score to all validation pairs: its predictor is dead; lower "
+          "train.predictor_learning_rate");
+    }
+  }
+
+  void warn_if_dead(const EpochSums& sums) {
+    if (sums.units == 0) {
+      return;
+    }
+    const double live = static_cast<double>(sums.live_hidden) / static_cast<double>(sums.units);
+    if (live < kFewLiveUnits * settings_.shape.hidden && !std::exchange(warned_dead_, true)) {
+      base::warn("only " + short_number(live) + " of " + std::to_string(settings_.shape.hidden) +
+                 " hidden units are alive in an average micro-batch; lower train.predictor_learning_rate");
+    }
+  }
+
+  // ---- checkpoints ---------------------------------------------------------------------------------
+
+  void save() {
+    if (state_.step == saved_step_) {
+      return;
+    }
+    std::copy(adam_.first_moment().begin(), adam_.first_moment().end(), state_.first_moment.begin());
+    std::copy(adam_.second_moment().begin(), adam_.second_moment().end(), state_.second_moment.begin());
+    state_.adam_steps = adam_.steps();
+    comm::agree(communicator_, [&] {
+      if (communicator_.rank() == 0) {
+        checkpoints_.write(state_, identity_);
+      }
+    });
+    saved_step_ = state_.step;
+  }
+
+  [[noreturn]] void stop(int signal) const {
+    throw base::Stopped(
+        {.what = "stopped " +
+                 (signal != 0 ? "on signal " + std::to_string(signal) : std::string("as asked")) +
+                 " after step " + std::to_string(state_.step),
+         .file = checkpoints_.folder_of(state_.step).string(),
+         .hint = "give the same command again: it goes on from this checkpoint"});
+  }
+
+  TrainingOutcome outcome() const {
+    TrainingOutcome result{.weights = state_.parameters,
+                           .chosen_epoch = state_.epoch - 1,
+                           .steps = state_.step,
+                           .skipped_steps = state_.skipped_steps,
+                           .validation_loss = std::nullopt};
+    if (state_.best) {
+      std::copy(state_.best->values.begin(), state_.best->values.end(), result.weights.values().begin());
+      result.chosen_epoch = state_.best->epoch;
+      result.validation_loss = state_.best->validation_loss;
+    }
+    return result;
+  }
+
+  std::string progress_note() const {
+    return "epoch " + std::to_string(state_.epoch + 1) + ", loss " + short_number(last_loss_);
+  }
+
+  const Settings& settings_;
+  const Task& task_;
+  ComputeTeam& team_;
+  const Identity& identity_;
+  TrainingState& state_;
+  comm::Communicator& communicator_;
+  const Hooks& hooks_;
+  CheckpointStore checkpoints_;
+  Adam adam_;
+  std::vector<float> gradient_;
+  std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
+  std::vector<Buffers> buffers_;                    // one per thread
+  std::unique_ptr<MetricsLog> metrics_;             // rank 0 only
+  std::int64_t saved_step_;                         // newest step on disk, -1: none
+  Clock::duration timer_{};                         // training alone, this epoch, this session
+  std::uint64_t timed_samples_ = 0;
+  double last_loss_ = 0;
+  bool warned_constant_ = false;
+  bool warned_dead_ = false;
+};
+
+}  // namespace
+
+bool chooses_best_epoch(const Settings& settings, const Task& task) {
+  return !task.validation.empty() &&
+         task.validation.size() >= static_cast<std::size_t>(std::max(0, settings.best_epoch_from));
+}
+
+TrainingOutcome train_model(const Settings& settings, const Task& task, ComputeTeam& team,
+                            const RunFolder& folder, const Identity& identity, TrainingState& state,
+                            comm::Communicator& communicator, const Hooks& hooks) {
+  return Trainer(settings, task, team, folder, identity, state, communicator, hooks).train();
+}
+
+}  // namespace mgrn::train

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/train/weights.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/train/build_id.hpp"
+
+namespace mgrn::train {
+namespace {
+
+std::string position_name(model::Positions positions) {
+  switch (positions) {
+    case model::Positions::standard:
+      return "standard";
+    case model::Positions::paper:
+      return "paper";
+    case model::Positions::none:
+      return "none";
+  }
+  return "standard";
+}
+
+std::map<std::string, std::string> shape_keys(const model::Shape& shape) {
+  return {
+      {"model.cells", std::to_string(shape.cells)},   {"model.width", std::to_string(shape.width)},
+      {"model.heads", std::to_string(shape.heads)},   {"model.layers", std::to_string(shape.layers)},
+      {"model.hidden", std::to_string(shape.hidden)}, {"model.positions", position_name(shape.positions)}};
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const auto extent : shape) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  }
+  return text + "]";
+}
+
+std::string type_name(formats::TensorType type) {
+  switch (type) {
+    case formats::TensorType::float32:
+      return "float32";
+    case formats::TensorType::float64:
+      return "float64";
+    case formats::TensorType::int64:
+      return "int64";
+    case formats::TensorType::uint8:
+      return "uint8";
+  }
+  return "another type";
+}
+
+constexpr const char* kOtherWeights = "give weights of this model, or set the model.* keys to the weights'";
+
+}  // namespace
+
+void add_tensors(formats::TensorFile& file, const model::Parameters& layout, std::span<const float> values,
+                 const std::string& prefix) {
+  for (const auto& view : layout.views()) {
+    const auto bytes = std::as_bytes(values.subspan(view.offset, view.size));
+    file.tensors[prefix + view.name] = {.type = formats::TensorType::float32,
+                                        .shape = view.shape,
+                                        .bytes = std::vector<std::byte>(bytes.begin(), bytes.end())};
+  }
+}
+
+void take_tensors(const formats::TensorFile& file, const model::Parameters& layout, std::span<float> values,
+                  const std::filesystem::path& name, const std::string& prefix) {
+  std::fill(values.begin(), values.end(), 0.0f);
+  for (const auto& view : layout.views()) {
+    const auto place = file.tensors.find(prefix + view.name);
+    if (place == file.tensors.end()) {
+      throw base::DataError({.what = "weights lack a tensor",
+                             .file = name.string(),
+                             .expected = prefix + view.name,
+                             .got = std::to_string(file.tensors.size()) + " other tensors",
+                             .hint = kOtherWeights});
+    }
+    const formats::Tensor& tensor = place->second;
+    if (tensor.type != formats::TensorType::float32 || tensor.shape != view.shape ||
+        tensor.bytes.size() != view.size * sizeof(float)) {
+      throw base::DataError({.what = "tensor " + prefix + view.name + " does not fit this model",
+                             .file = name.string(),
+                             .expected = "float32 " + shape_text(view.shape),
+                             .got = type_name(tensor.type) + " " + shape_text(tensor.shape),
+                             .hint = kOtherWeights});
+    }
+    std::memcpy(values.data() + view.offset, tensor.bytes.data(), tensor.bytes.size());
+  }
+}
+
+std::map<std::string, std::string> shape_metadata(const model::Shape& shape) {
+  auto metadata = shape_keys(shape);
+  metadata["program"] = "multigrnformer " + program_version();
+  return metadata;
+}
+
+void write_weights(const std::filesystem::path& file, const model::Parameters& parameters,
+                   const std::map<std::string, std::string>& extra) {
+  formats::TensorFile content;
+  content.metadata = shape_metadata(parameters.shape());
+  content.metadata.insert(extra.begin(), extra.end());
+  add_tensors(content, parameters, parameters.values());
+  formats::write_safetensors(file, content);
+}
+
+Weights read_weights(const std::filesystem::path& file, const model::Shape& expected) {
+  const formats::TensorFile content = formats::read_safetensors(file);
+  for (const auto& [key, value] : shape_keys(expected)) {
+    const auto got = content.metadata.find(key);
+    if (got != content.metadata.end() && got->second != value) {
+      throw base::DataError({.what = "weights are of another model: " + key + " differs",
+                             .file = file.string(),
+                             .expected = key + " = " + value,
+                             .got = got->second,
+                             .hint = kOtherWeights});
+    }
+  }
+  Weights weights{.parameters = model::Parameters(expected), .metadata = content.metadata};
+  take_tensors(content, weights.parameters, weights.parameters.values(), file);
+  for (const auto& [name, tensor] : content.tensors) {
+    const auto& views = weights.parameters.views();
+    if (std::none_of(views.begin(), views.end(), [&](const auto& view) { return view.name == name; })) {
+      throw base::DataError({.what = "weights hold a tensor that this model has not",
+                             .file = file.string(),
+                             .expected = std::to_string(views.size()) + " tensors of " +
+                                         std::to_string(expected.layers) + " layers",
+                             .got = name + " " + shape_text(tensor.shape),
+                             .hint = kOtherWeights});
+    }
+  }
+  return weights;
+}
+
+}  // namespace mgrn::train
