@@ -16,8 +16,8 @@ struct Vertex {
   double slope = 0.0;
 };
 
-constexpr double kCellShare = 0.2;       // of the neighbourhood: the points a k-d cell may hold
-constexpr double kBoundaryMargin = 0.1;  // the outer vertices stand this share of the range outside it
+constexpr double kCellShare = 0.2;         // of the neighbourhood: the points a k-d cell may hold
+constexpr double kBoundaryMargin = 0.005;  // the outer vertices stand this share of the range outside it
 
 // Least squares of the normal equations `a` x = `b` of `unknowns` unknowns, by Cholesky's factors. False when
 // the points do not determine the curve.
@@ -99,25 +99,21 @@ class LocalRegression {
     return vertex;
   }
 
-  // The cuts of a k-d tree over the sorted points first .. last-1 whose leaves hold at most `most` points.
-  void cut(std::size_t first, std::size_t last, std::size_t most, std::vector<double>& cuts) const {
-    if (last - first <= most || x_[first] == x_[last - 1]) {
+  // The cuts of a k-d tree over the sorted points first .. last-1, which lie between two vertices: halves at
+  // the middle point until at most `most` points are left, or the middle point is a vertex already.
+  void cut(std::size_t first, std::size_t last, std::size_t most, double below, double above,
+           std::vector<double>& cuts) const {
+    if (last - first <= most) {
       return;
     }
-    // The middle, moved to the nearest place where equal points are not torn apart.
     const std::size_t middle = first + (last - first - 1) / 2;
-    std::size_t end = last;
-    for (std::size_t step = 0; end == last; ++step) {
-      if (middle + step + 1 < last && x_[middle + step] != x_[middle + step + 1]) {
-        end = middle + step + 1;
-      } else if (middle >= first + step && middle - step + 1 < last &&
-                 x_[middle - step] != x_[middle - step + 1]) {
-        end = middle - step + 1;
-      }
+    const double at = x_[middle];
+    if (at == below || at == above) {
+      return;
     }
-    cuts.push_back(0.5 * (x_[end - 1] + x_[end]));
-    cut(first, end, most, cuts);
-    cut(end, last, most, cuts);
+    cuts.push_back(at);
+    cut(first, middle + 1, most, below, at, cuts);
+    cut(middle + 1, last, most, at, above, cuts);
   }
 
   double least() const { return x_.front(); }
@@ -193,8 +189,9 @@ std::vector<double> loess(std::span<const double> x, std::span<const double> y, 
       kBoundaryMargin *
       std::max(range, 1e-10 * std::max(std::abs(regression.least()), std::abs(regression.most())) + 1e-30);
   std::vector<double> places = {regression.least() - margin, regression.most() + margin};
-  regression.cut(0, n, leaf, places);
+  regression.cut(0, n, leaf, places[0], places[1], places);
   std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
   std::vector<Vertex> vertices;
   vertices.reserve(places.size());
   for (const double place : places) {

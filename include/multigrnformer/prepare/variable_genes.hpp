@@ -20,8 +20,9 @@ CountMoments count_moments(std::span<const float> counts, std::uint64_t cells);
 
 /// Local quadratic regression with tricube weights over the nearest floor(span * n) points, evaluated at each
 /// x. As in Cleveland and Grosse (doi 10.1007/BF01890836) the fit is computed at the vertices of a k-d tree
-/// whose cells hold at most 0.2 * span * n points and blended by cubic Hermite polynomials between them,
-/// which is what R's loess() and scikit-misc do by default. Degenerate neighbourhoods get a lower degree.
+/// whose cells hold at most 0.2 * span * n points and blended by cubic Hermite polynomials between them.
+/// Equal to scikit-misc (Scanpy's seurat_v3) to rounding where no x repeats; R's loess() sets its vertices
+/// between points and differs in the third digit. Degenerate neighbourhoods get a lower degree.
 std::vector<double> loess(std::span<const double> x, std::span<const double> y, double span);
 
 /// Per gene the standard deviation expected at its mean: loess with span 0.3 of log10 variance on log10 mean
