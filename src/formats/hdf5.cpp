@@ -371,30 +371,66 @@ std::vector<std::string> Dataset::read_strings() const {
   if (H5Tget_class(type.get()) != H5T_STRING) {
     fail("dataset has the wrong type", "strings", kind_name(kind_of_type(type.get())));
   }
+  return read_strings_as(type.get(), type.get());
+}
+
+std::vector<std::string> Dataset::compound_members() const {
+  silence();
+  const Identifier type(MGRN_H5("read the type of", H5Dget_type(id())), H5Tclose);
+  std::vector<std::string> names;
+  if (H5Tget_class(type.get()) == H5T_COMPOUND) {
+    const int count = MGRN_H5("read the type of", H5Tget_nmembers(type.get()));
+    for (int i = 0; i < count; ++i) {
+      char* name = H5Tget_member_name(type.get(), static_cast<unsigned>(i));
+      names.emplace_back(name == nullptr ? "" : name);
+      H5free_memory(name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> Dataset::read_string_member(const std::string& member) const {
+  silence();
+  const Identifier type(MGRN_H5("read the type of", H5Dget_type(id())), H5Tclose);
+  const int index =
+      MGRN_H5("find member '" + member + "' of", H5Tget_member_index(type.get(), member.c_str()));
+  const Identifier string_type(
+      MGRN_H5("read the type of", H5Tget_member_type(type.get(), static_cast<unsigned>(index))), H5Tclose);
+  if (H5Tget_class(string_type.get()) != H5T_STRING) {
+    fail("member '" + member + "' has the wrong type", "strings", kind_name(kind_of_type(string_type.get())));
+  }
+  // A compound of this member alone: HDF5 then reads nothing else of each element.
+  const Identifier memory_type(MGRN_H5("read", H5Tcreate(H5T_COMPOUND, H5Tget_size(string_type.get()))),
+                               H5Tclose);
+  MGRN_H5("read", H5Tinsert(memory_type.get(), member.c_str(), 0, string_type.get()));
+  return read_strings_as(memory_type.get(), string_type.get());
+}
+
+std::vector<std::string> Dataset::read_strings_as(hid_t memory_type, hid_t string_type) const {
   const std::uint64_t count = size();
   std::vector<std::string> values;
   if (count == 0) {
     return values;
   }
   allocate(values, count);
-  if (MGRN_H5("read the type of", H5Tis_variable_str(type.get())) > 0) {
+  if (MGRN_H5("read the type of", H5Tis_variable_str(string_type)) > 0) {
     std::vector<char*> texts;
     allocate(texts, count);
-    MGRN_H5("read", H5Dread(id(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));
+    MGRN_H5("read", H5Dread(id(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = texts[i] == nullptr ? "" : texts[i];
     }
     const Identifier space = file_space();
-    H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, texts.data());
+    H5Dvlen_reclaim(memory_type, space.get(), H5P_DEFAULT, texts.data());
   } else {
-    const std::size_t width = H5Tget_size(type.get());
+    const std::size_t width = H5Tget_size(string_type);
     if (count > std::numeric_limits<std::uint64_t>::max() / width) {
       too_large(count);
     }
     std::vector<char> texts;
     allocate(texts, count * width);
-    MGRN_H5("read", H5Dread(id(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));
-    const H5T_str_t padding = H5Tget_strpad(type.get());
+    MGRN_H5("read", H5Dread(id(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));
+    const H5T_str_t padding = H5Tget_strpad(string_type);
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = trimmed(texts.data() + i * width, width, padding);
     }

@@ -249,6 +249,11 @@ class Dataset : public Object {
   /// Strings of fixed (any padding) or variable length, the whole dataset.
   std::vector<std::string> read_strings() const;
 
+  /// Names of a compound type's members, empty for any other type.
+  std::vector<std::string> compound_members() const;
+  /// One member of each element of a compound dataset, a string of fixed or variable length.
+  std::vector<std::string> read_string_member(const std::string& member) const;
+
   template <class T>
   void write(std::span<const T> values, hid_t transfer = H5P_DEFAULT) {
     write_slab(Shape(shape().size(), 0), shape(), native_type<T>(), values.data(), values.size(), transfer);
@@ -280,6 +285,7 @@ class Dataset : public Object {
     }
   }
   Identifier file_space() const;
+  std::vector<std::string> read_strings_as(hid_t memory_type, hid_t string_type) const;
   void require_slab(const Shape& offset, const Shape& count) const;
   void read_slab(const Shape& offset, const Shape& count, hid_t memory_type, bool integral, void* target,
                  std::size_t capacity, hid_t transfer) const;

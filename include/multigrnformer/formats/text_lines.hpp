@@ -69,6 +69,9 @@ char detect_delimiter(std::string_view line);
 /// Without blanks and tabs at either end.
 std::string_view trim(std::string_view text);
 
+/// The start of a text in single quotes, for messages.
+std::string excerpt(std::string_view text);
+
 /// Whether the file starts like gzip. False when it cannot be read.
 bool is_gzip(const std::filesystem::path& file);
 
