@@ -150,6 +150,10 @@ MpiSession::MpiSession(MpiStart start) : state_(std::make_unique<State>()) {
   MPI_Initialized(&initialised);
   int level = MPI_THREAD_SINGLE;
   if (initialised == 0) {
+    if (!launch.parallel) {
+      // Open MPI would start a daemon, which needs a network, for a world that never grows.
+      ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    }
     // One thread per rank calls MPI, though not always the same one.
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level), "MPI_Init_thread");
     state_->initialised_here = true;

@@ -25,4 +25,16 @@ hid_t parallel_file_access(const Communicator& communicator) {
   return access;
 }
 
+hid_t collective_transfer() {
+  const hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
+  if (transfer < 0 || H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE) < 0) {
+    if (transfer >= 0) {
+      H5Pclose(transfer);
+    }
+    throw base::InternalError({.what = "HDF5 cannot transfer collectively",
+                               .hint = "build with a parallel HDF5 made for the MPI in use"});
+  }
+  return transfer;
+}
+
 }  // namespace mgrn::comm

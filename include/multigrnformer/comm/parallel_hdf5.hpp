@@ -16,4 +16,8 @@ bool has_parallel_hdf5(const Communicator& communicator);
 /// InternalError where has_parallel_hdf5() is false.
 hid_t parallel_file_access(const Communicator& communicator);
 
+/// A transfer property list for collective reads and writes of files opened with parallel_file_access();
+/// the caller closes it. (Compressed datasets can only be written collectively.)
+hid_t collective_transfer();
+
 }  // namespace mgrn::comm
