@@ -9,13 +9,14 @@ if(TARGET multigrnformer)
   install(TARGETS multigrnformer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
-# A room may consist of more than one library; static ones are needed by whoever links the room.
+# A room may consist of more than one library; static ones are needed by whoever links the room, objects are
+# inside it already.
 set(mgrn_exported mgrn_flags)
 foreach(room IN LISTS MGRN_ROOMS)
   get_property(targets DIRECTORY src/${room} PROPERTY BUILDSYSTEM_TARGETS)
   foreach(target IN LISTS targets)
     get_target_property(type ${target} TYPE)
-    if(type MATCHES "^(STATIC|OBJECT|INTERFACE)_LIBRARY$")
+    if(type MATCHES "^(STATIC|INTERFACE)_LIBRARY$")
       string(REGEX REPLACE "^mgrn_" "" name "${target}")
       set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
       list(APPEND mgrn_exported ${target})

@@ -33,6 +33,14 @@ if(MGRN_MPI_IMPLEMENTATION MATCHES "Open MPI")
     OMPI_MCA_mpi_yield_when_idle=1)
 endif()
 
+# Open MPI's ranks yield while they wait, so any number of them runs on any number of cores. Others spin: more
+# ranks than cores take a hundred times as long there, and such tests are disabled.
+cmake_host_system_information(RESULT mgrn_cores QUERY NUMBER_OF_LOGICAL_CORES)
+if(MGRN_MPI_IMPLEMENTATION MATCHES "Open MPI" OR mgrn_cores GREATER 64)
+  set(mgrn_cores 64)
+endif()
+set(MGRN_TEST_MAX_RANKS ${mgrn_cores} CACHE STRING "Tests with more ranks than this are disabled")
+
 # The same for launch/demo.sh, which starts ranks as a person would.
 set(mgrn_lines "MGRN_MPIEXEC='${MPIEXEC_EXECUTABLE}'\n")
 foreach(mgrn_variable IN LISTS MGRN_MPI_ENVIRONMENT)

@@ -2,7 +2,8 @@
 # mgrn_add_test(NAME SOURCES file... LINK target... [RANKS n...] [LABELS label...] [TIMEOUT s] [WHOLE])
 #   without RANKS: every GoogleTest case is a CTest test NAME.Suite.Case (WHOLE: the binary is one test,
 #   for binaries that load LibTorch, where starting a process per case would cost more than the case);
-#   with RANKS: the binary is one CTest test NAME.ranksN per N, under mpiexec. Odd counts matter.
+#   with RANKS: the binary is one CTest test NAME.ranksN per N, under mpiexec. Odd counts matter. Counts above
+#   MGRN_TEST_MAX_RANKS are disabled (MgrnMpiLauncher.cmake).
 # Labels: unit or mpi, and those given. PROCESSORS tells ctest -j how many cores a test takes.
 include(GoogleTest)
 include(MgrnMpiLauncher)
@@ -33,12 +34,17 @@ function(mgrn_add_test name)
     MGRN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" MGRN_BINARY_DIR="${PROJECT_BINARY_DIR}")
   if(test_RANKS)
     foreach(ranks IN LISTS test_RANKS)
+      set(too_many FALSE)
+      if(ranks GREATER MGRN_TEST_MAX_RANKS)
+        set(too_many TRUE)
+      endif()
       add_test(NAME ${name}.ranks${ranks}
                COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS}
                        $<TARGET_FILE:test_${name}> ${MPIEXEC_POSTFLAGS})
       set_tests_properties(${name}.ranks${ranks} PROPERTIES
         LABELS "mpi;${test_LABELS}" TIMEOUT ${test_TIMEOUT} PROCESSORS ${ranks}
-        ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
+        ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}"
+        DISABLED ${too_many})
     endforeach()
   elseif(test_WHOLE)
     add_test(NAME ${name} COMMAND test_${name})
