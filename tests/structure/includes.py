@@ -20,7 +20,7 @@ OUTSIDE = (
     (r"(torch|ATen|c10)/.*", ("model",), "LibTorch is a matter of the model"),
     (r"cuda.*|cublas.*|nvml\.h", ("model", "comm"), "devices are a matter of the model and of comm's binding"),
     # cli reads version.h files for --version.
-    (r"zlib\.h", ("formats", "cli"), "compression is wrapped once, in formats"),
+    (r"zlib\.h", ("formats", "store", "cli"), "compression is wrapped once, in formats; store takes its CRC"),
     (r"openssl/.*", ("base", "cli"), "checksums are made in base"),
     (r"spdlog/.*", ("base", "cli"), "base writes the log"),
     (r"boost/.*", ("cli",), "only the command line uses Boost"),
