@@ -12,35 +12,40 @@ constexpr std::int64_t kMany = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
 
 // data.genes: "all", or how many variable genes join the TFs.
-void add_gene_count(KeyTable& table, std::int64_t& field) {
-  table.custom({.name = "data.genes",
+void add_gene_count(KeyTable& table, const std::string& name, std::int64_t& field) {
+  table.custom({.name = name,
                 .placeholder = "500|1000|N|all",
                 .help = "gene set: all TFs and the N most variable genes",
                 .set =
-                    [&field](const std::string& text) {
+                    [&field, name](const std::string& text) {
                       if (text == "all") {
                         field = -1;
                         return;
                       }
                       KeyTable number;
-                      number.integer("data.genes", field, 1, kMany, "").set(text);
+                      number.integer(name, field, 1, kMany, "").set(text);
                     },
                 .get = [&field] { return field < 0 ? std::string("all") : std::to_string(field); }});
 }
 
 }  // namespace
 
+void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes, const std::string& variable) {
+  auto& gene_set = config.train.gene_set;
+  add_gene_count(table, genes, gene_set.variable_genes);
+  table.choice<pairs::VariableGenes>(variable, gene_set.ranking,
+                                     {{"variance", pairs::VariableGenes::variance},
+                                      {"vst", pairs::VariableGenes::vst},
+                                      {"beeline", pairs::VariableGenes::beeline}},
+                                     "what ranks genes as variable");
+}
+
 void add_data_keys(KeyTable& table, Config& config) {
   auto& settings = config.train;
   table.files("data.dataset", settings.datasets, "dataset file from `prepare`; several for pretrain");
   table.files("data.network", settings.networks, "ground truth, CSV of TF,gene; one, or one per dataset");
   table.files("data.tfs", settings.tf_lists, "list of transcription factors; one, or one per dataset");
-  add_gene_count(table, settings.gene_set.variable_genes);
-  table.choice<pairs::VariableGenes>("data.variable", settings.gene_set.ranking,
-                                     {{"variance", pairs::VariableGenes::variance},
-                                      {"vst", pairs::VariableGenes::vst},
-                                      {"beeline", pairs::VariableGenes::beeline}},
-                                     "what ranks genes as variable");
+  add_gene_set_keys(table, config, "data.genes", "data.variable");
   table.choice<bool>("data.modalities", settings.atac, {{"rna,atac", true}, {"rna", false}},
                      "modalities that a sample holds; rna leaves the RP columns zero");
 }
