@@ -567,7 +567,7 @@ void Preparation::write_rna(store::DatasetWriter& writer) {
   for_blocks("normalising RNA", [&](std::uint64_t first, std::uint64_t last) {
     Rows<float> own = exchange_rows(communicator_, rna_block(first, last));
     store::GeneRows rows;
-    rows.value.resize(own.value.size());
+    rows.value.assign(own.value.size(), 0.0f);
     for (std::uint64_t row = 0; row < own.rows(); ++row) {
       const auto out = std::span(rows.value).subspan(own.offsets[row], own.values_of(row).size());
       const RowSummary summary = normalise_rna_row(settings_.rna_normalisation, settings_.clip, library_size_,
@@ -666,7 +666,7 @@ void Preparation::write_rp(store::DatasetWriter& writer) {
     }
     Rows<double> own = exchange_rows(communicator_, std::move(mine));
     store::GeneRows rows;
-    rows.value.resize(own.value.size());
+    rows.value.assign(own.value.size(), 0.0f);
     for (std::uint64_t row = 0; row < own.rows(); ++row) {
       const auto out = std::span(rows.value).subspan(own.offsets[row], own.values_of(row).size());
       const RowSummary summary =

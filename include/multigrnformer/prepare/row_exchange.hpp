@@ -82,9 +82,10 @@ Rows<Value> exchange_rows(comm::Communicator& communicator, Rows<Value> mine) {
   Rows<Value> whole;
   whole.first = begin;
   whole.offsets.assign(rows + 1, 0);
-  std::vector<std::vector<std::uint32_t>> lengths;
-  for (const comm::Bytes& message : arrived) {
-    std::vector<std::uint32_t>& of_rank = lengths.emplace_back(rows);
+  std::vector<std::uint32_t> lengths(arrived.size() * rows);  // (rank, row)
+  for (std::size_t rank = 0; rank < arrived.size(); ++rank) {
+    const comm::Bytes& message = arrived[rank];
+    const auto of_rank = std::span(lengths).subspan(rank * rows, rows);
     std::uint64_t entries = 0;
     if (message.size() >= head && rows > 0) {
       std::memcpy(of_rank.data(), message.data(), head);
@@ -105,13 +106,14 @@ Rows<Value> exchange_rows(comm::Communicator& communicator, Rows<Value> mine) {
   std::vector<std::uint64_t> next(whole.offsets.begin(), whole.offsets.end() - 1);
   for (std::size_t rank = 0; rank < arrived.size(); ++rank) {
     std::uint64_t entries = 0;
-    for (const std::uint32_t length : lengths[rank]) {
+    const auto of_rank = std::span<const std::uint32_t>(lengths).subspan(rank * rows, rows);
+    for (const std::uint32_t length : of_rank) {
       entries += length;
     }
     const std::byte* cells = arrived[rank].data() + head;
     const std::byte* values = cells + entries * sizeof(std::uint32_t);
     for (std::uint64_t row = 0; row < rows; ++row) {
-      const std::uint64_t length = lengths[rank][row];
+      const std::uint64_t length = of_rank[row];
       if (length == 0) {
         continue;
       }
