@@ -356,16 +356,21 @@ Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> g
   state_->cells = static_cast<std::uint32_t>(dataset.cells());
   state_->options = options;
   state_->place.assign(header.genes.size(), State::kAbsent);
-  for (const std::uint32_t gene : genes) {
-    SamplerGene loaded;
-    loaded.index = gene;
-    loaded.symbol = header.genes.at(gene);
-    loaded.rna = dataset.row(store::Layer::rna, gene);
-    if (options.atac) {
-      loaded.rp = dataset.row(store::Layer::rp, gene);
-      loaded.rp_background = header.rp_background.at(gene);
+  // Neighbours are read together, but never more than a block of rows is held twice.
+  constexpr std::size_t kBlock = 64;
+  for (std::size_t first = 0; first < genes.size(); first += kBlock) {
+    const auto block = genes.subspan(first, std::min(kBlock, genes.size() - first));
+    auto rna = dataset.rows(store::Layer::rna, block);
+    auto rp =
+        options.atac ? dataset.rows(store::Layer::rp, block) : std::vector<store::GeneRow>(block.size());
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const std::uint32_t gene = block[i];
+      state_->add({.index = gene,
+                   .symbol = header.genes.at(gene),
+                   .rna = std::move(rna[i]),
+                   .rp = std::move(rp[i]),
+                   .rp_background = options.atac ? header.rp_background.at(gene) : 0.0f});
     }
-    state_->add(loaded);
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes adam.txt, the reference of test_adam, with LibTorch's own Adam and clip_grad_norm_:
+// Writes adam.txt, the reference of adam_test, with LibTorch's own Adam and clip_grad_norm_:
 //   T=$TORCH_ROOT/torch; g++ -std=c++20 -O1 -I$T/include -I$T/include/torch/csrc/api/include adam_golden.cpp
 //       -L$T/lib -ltorch_cpu -lc10 -Wl,-rpath,$T/lib -o /tmp/adam_golden && /tmp/adam_golden > adam.txt
 // Each line: case, step, norm before clipping, then the 244 encoder and 31 predictor weights after the step.

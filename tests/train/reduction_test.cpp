@@ -10,33 +10,18 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
+#include "multigrnformer/comm/thread_world.hpp"
 #include "multigrnformer/train/fixed_point.hpp"
 #include "multigrnformer/train/reduction.hpp"
+#include "reduction_parts.hpp"
 
 namespace mgrn::train {
 namespace {
 
-constexpr std::size_t kParameters = 1003;  // no multiple of a vector's width
-
-std::vector<float> unit_gradient(std::uint64_t unit, std::size_t size = kParameters) {
-  base::PhiloxStream random(7, unit);
-  std::vector<float> gradient(size);
-  for (float& value : gradient) {
-    const int exponent = static_cast<int>(random.below(30)) - 25;
-    value = static_cast<float>(std::ldexp(random.normal(), exponent));
-  }
-  return gradient;
-}
-
-UnitStatistics unit_statistics(std::uint64_t unit) {
-  base::PhiloxStream random(8, unit);
-  return {.loss = 11 * random.uniform(), .live_hidden = random.below(129)};
-}
-
-struct Result {
-  ReductionOutcome outcome;
-  std::vector<float> gradient;
-};
+using test::kParameters;
+using test::Result;
+using test::unit_gradient;
+using test::unit_statistics;
 
 /// `parts[i]` are the units of thread i, in order; all merged into the first and reduced by one rank.
 Result sum_of(const std::vector<std::vector<std::uint64_t>>& parts, bool exact, int scale = 40) {
@@ -95,6 +80,52 @@ TEST(ExactSum, AnyOrderAndAnyDivisionOfTheUnitsGivesTheSameBits) {
   EXPECT_TRUE(all_in_order.outcome.usable());
 }
 
+TEST(ExactSum, AnyNumberOfRanksAndThreadsGivesTheBitsOfOne) {
+  const auto self = comm::make_self_communicator();
+  const Result alone = test::reduce_dealt_out(*self, true, 37, 1);
+  for (const int ranks : {1, 2, 3, 4, 7}) {
+    for (const std::uint64_t threads : {1u, 2u}) {
+      std::vector<Result> results(static_cast<std::size_t>(ranks));
+      comm::run_ranks(ranks, [&](comm::Communicator& world) {
+        results[static_cast<std::size_t>(world.rank())] = test::reduce_dealt_out(world, true, 37, threads);
+      });
+      for (const Result& result : results) {
+        expect_same(alone, result);
+      }
+    }
+  }
+}
+
+TEST(FloatSum, BitsDependOnTheNumberOfRanks) {
+  const auto self = comm::make_self_communicator();
+  const Result alone = test::reduce_dealt_out(*self, false, 37, 1);
+  bool differs = false;
+  for (const int ranks : {2, 3, 4}) {
+    comm::run_ranks(ranks, [&](comm::Communicator& world) {
+      const Result result = test::reduce_dealt_out(world, false, 37, 1);
+      if (world.rank() == 0) {
+        differs = differs || result.gradient != alone.gradient;
+      }
+    });
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(ExactSum, RanksWithDifferentScalesAllThrow) {
+  std::vector<int> thrown(3, 0);
+  comm::run_ranks(3, [&](comm::Communicator& world) {
+    const auto sum = make_exact_sum(2);
+    sum->start(world.rank() == 1 ? 32 : 40);
+    std::vector<float> gradient(2);
+    try {
+      sum->reduce(world, gradient);
+    } catch (const base::InternalError&) {
+      thrown[static_cast<std::size_t>(world.rank())] = 1;
+    }
+  });
+  EXPECT_EQ(thrown, std::vector<int>(3, 1));
+}
+
 TEST(FloatSum, BitsDependOnTheDivisionSoTheTestAboveCanFail) {
   const Result all_in_order = sum_of({units_up_to(37)}, false);
   bool differs = false;
@@ -109,12 +140,16 @@ TEST(FloatSum, BitsDependOnTheDivisionSoTheTestAboveCanFail) {
 }
 
 TEST(ExactSum, EachUnitErrsByHalfAStepAtMost) {
+  std::vector<std::vector<float>> gradients;
+  for (std::uint64_t unit = 0; unit < 64; ++unit) {
+    gradients.push_back(unit_gradient(unit));
+  }
   for (const int scale : kScales) {
     const Result result = sum_of({units_up_to(64)}, true, scale);
     for (std::size_t i = 0; i < kParameters; ++i) {
       long double truth = 0;
-      for (std::uint64_t unit = 0; unit < 64; ++unit) {
-        truth += static_cast<long double>(unit_gradient(unit)[i]);
+      for (const auto& gradient : gradients) {
+        truth += static_cast<long double>(gradient[i]);
       }
       const long double bound = 64 * std::ldexp(1.0L, -scale - 1);
       // The result itself is rounded to float32.
@@ -222,7 +257,7 @@ TEST_P(BadUnits, ANonFiniteLossMakesTheUnitNonFinite) {
 }
 
 INSTANTIATE_TEST_SUITE_P(BothKinds, BadUnits, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Exact" : "Float"; });
+                         [](const auto& kind) { return kind.param ? "Exact" : "Float"; });
 
 TEST(ExactSum, ASmallerScaleTakesWhatWasOutOfRange) {
   const auto self = comm::make_self_communicator();

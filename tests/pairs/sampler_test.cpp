@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/pairs/sampler.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/philox.hpp"
+
+namespace mgrn::pairs {
+namespace {
+
+constexpr std::uint32_t kCells = 1100;  // no multiple of a word or a block
+
+float rna_value(std::uint32_t gene, std::uint32_t cell) {
+  return static_cast<float>(gene * 10000 + cell) + 0.25f;
+}
+float rp_value(std::uint32_t gene, std::uint32_t cell) {
+  return -rna_value(gene, cell);
+}
+
+/// Gene i is expressed in a share of the cells and has RP in another, by Philox.
+SamplerGene make_gene(std::uint32_t index, const std::string& symbol, double expressed, double accessible,
+                      std::uint32_t cells = kCells) {
+  base::PhiloxStream random(index, 1234);
+  SamplerGene gene;
+  gene.index = index;
+  gene.symbol = symbol;
+  gene.rp_background = -0.5f;
+  for (std::uint32_t cell = 0; cell < cells; ++cell) {
+    if (random.uniform() < expressed) {
+      gene.rna.cell.push_back(cell);
+      gene.rna.value.push_back(rna_value(index, cell));
+      gene.rna.count.push_back(1);
+    }
+    if (random.uniform() < accessible) {
+      gene.rp.cell.push_back(cell);
+      gene.rp.value.push_back(rp_value(index, cell));
+    }
+  }
+  return gene;
+}
+
+const std::vector<SamplerGene>& genes() {
+  static const std::vector<SamplerGene> made{
+      make_gene(0, "TfDense", 0.9, 0.9), make_gene(1, "TfRare", 0.02, 0.05), make_gene(2, "GeneA", 0.5, 0.7),
+      make_gene(3, "GeneB", 0.3, 0.01),  make_gene(7, "Silent", 0.0, 0.5),   make_gene(5, "GeneC", 1.0, 0.0)};
+  return made;
+}
+
+std::set<std::uint32_t> expressed_in_both(std::uint32_t a, std::uint32_t b) {
+  const auto cells_of = [](std::uint32_t index) {
+    for (const SamplerGene& gene : genes()) {
+      if (gene.index == index) {
+        return std::set<std::uint32_t>(gene.rna.cell.begin(), gene.rna.cell.end());
+      }
+    }
+    return std::set<std::uint32_t>();
+  };
+  std::set<std::uint32_t> both;
+  const auto left = cells_of(a);
+  const auto right = cells_of(b);
+  std::set_intersection(left.begin(), left.end(), right.begin(), right.end(),
+                        std::inserter(both, both.end()));
+  return both;
+}
+
+SamplerOptions options_of(int cells, Resample resample = Resample::epoch, std::uint64_t seed = 1) {
+  return {.cells = cells, .width = 4, .atac = true, .resample = resample, .seed = seed};
+}
+
+Sampler make_sampler(const SamplerOptions& options) {
+  return {"0123456789abcdef", kCells, genes(), options};
+}
+
+std::vector<std::uint32_t> draw(const Sampler& sampler, const SampleName& name) {
+  std::vector<std::uint32_t> cells(static_cast<std::size_t>(sampler.options().cells));
+  EXPECT_TRUE(sampler.draw(name, cells));
+  return cells;
+}
+
+SampleName name_of(std::uint32_t tf, std::uint32_t gene, std::uint32_t epoch = 0, std::uint32_t variant = 0,
+                   Purpose purpose = Purpose::train) {
+  return {.tf = tf, .gene = gene, .purpose = purpose, .epoch = epoch, .variant = variant};
+}
+
+std::vector<std::uint32_t> sorted(std::vector<std::uint32_t> cells) {
+  std::sort(cells.begin(), cells.end());
+  return cells;
+}
+
+TEST(Sampler, CountsTheCellsThatExpressBothGenes) {
+  const auto sampler = make_sampler(options_of(10));
+  for (const std::uint32_t a : {0u, 1u, 2u, 3u, 5u, 7u}) {
+    for (const std::uint32_t b : {0u, 1u, 2u, 3u, 5u, 7u}) {
+      EXPECT_EQ(sampler.shared_cells(a, b), expressed_in_both(a, b).size());
+    }
+  }
+}
+
+TEST(Sampler, EveryDrawnCellExpressesBothGenesAndNoneRepeatsWhereThereAreEnough) {
+  for (const int wanted : {1, 17, 100, 300, 500}) {
+    const auto sampler = make_sampler(options_of(wanted));
+    for (const std::uint32_t a : {0u, 1u, 2u, 3u, 5u}) {
+      for (const std::uint32_t b : {0u, 1u, 2u, 3u, 5u}) {
+        const auto both = expressed_in_both(a, b);
+        const auto cells = draw(sampler, name_of(a, b, 3, 1));
+        for (const std::uint32_t cell : cells) {
+          EXPECT_TRUE(both.contains(cell));
+        }
+        const std::set<std::uint32_t> distinct(cells.begin(), cells.end());
+        if (both.size() >= cells.size()) {
+          EXPECT_EQ(distinct.size(), cells.size());
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, TakesEveryCellOnceWhenThereAreExactlyAsManyAsWanted) {
+  const auto both = expressed_in_both(0, 3);
+  const auto sampler = make_sampler(options_of(static_cast<int>(both.size())));
+  EXPECT_EQ(sorted(draw(sampler, name_of(0, 3))), std::vector<std::uint32_t>(both.begin(), both.end()));
+}
+
+TEST(Sampler, LeavesThePlaceUntouchedWhenNoCellIsShared) {
+  const auto sampler = make_sampler(options_of(3));
+  std::vector<std::uint32_t> cells{7, 8, 9};
+  std::vector<float> sample(12, 4.0f);
+  EXPECT_FALSE(sampler.draw(name_of(0, 7), cells));
+  EXPECT_FALSE(sampler.gather(name_of(0, 7), sample));
+  EXPECT_EQ(cells, (std::vector<std::uint32_t>{7, 8, 9}));
+  EXPECT_EQ(sample, std::vector<float>(12, 4.0f));
+}
+
+TEST(Sampler, GathersRnaAndRpOfTfThenOfGeneForTheDrawnCells) {
+  for (const int width : {4, 6}) {
+    auto options = options_of(200);
+    options.width = width;
+    const auto sampler = make_sampler(options);
+    // Dense and sparse RP, sparse and dense RNA.
+    for (const auto& [tf, gene] : {std::pair{0u, 2u}, {2u, 3u}, {1u, 0u}, {5u, 3u}}) {
+      const auto name = name_of(tf, gene, 2, 1);
+      const auto cells = draw(sampler, name);
+      std::vector<float> sample(200 * static_cast<std::size_t>(width), 99.0f);
+      ASSERT_TRUE(sampler.gather(name, sample));
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        const float* row = sample.data() + i * static_cast<std::size_t>(width);
+        const auto rp = [&](std::uint32_t index) {
+          for (const SamplerGene& one : genes()) {
+            if (one.index == index) {
+              return std::binary_search(one.rp.cell.begin(), one.rp.cell.end(), cells[i])
+                         ? rp_value(index, cells[i])
+                         : -0.5f;
+            }
+          }
+          return 0.0f;
+        };
+        EXPECT_EQ(row[0], rna_value(tf, cells[i]));
+        EXPECT_EQ(row[1], rp(tf));
+        EXPECT_EQ(row[2], rna_value(gene, cells[i]));
+        EXPECT_EQ(row[3], rp(gene));
+        for (int column = 4; column < width; ++column) {
+          EXPECT_EQ(row[column], 0.0f);
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, LeavesRpAtZeroWithoutAtacAndDrawsTheSameCells) {
+  auto options = options_of(50);
+  options.atac = false;
+  const auto rna_only = make_sampler(options);
+  const auto both = make_sampler(options_of(50));
+  EXPECT_EQ(draw(rna_only, name_of(0, 2)), draw(both, name_of(0, 2)));
+  std::vector<float> sample(200, 9.0f);
+  ASSERT_TRUE(rna_only.gather(name_of(0, 2), sample));
+  for (std::size_t i = 0; i < 50; ++i) {
+    EXPECT_EQ(sample[4 * i + 1], 0.0f);
+    EXPECT_EQ(sample[4 * i + 3], 0.0f);
+    EXPECT_GT(sample[4 * i + 2], 0.0f);
+  }
+}
+
+TEST(Sampler, EntriesWithoutACountAreNotExpressed) {
+  SamplerGene tf = genes()[0];
+  SamplerGene gene = genes()[5];
+  std::fill(gene.rna.count.begin(), gene.rna.count.end(), 0.0f);
+  gene.rna.count[10] = 2;
+  const std::vector<SamplerGene> two{gene, gene.index == 5 ? tf : gene};
+  const Sampler sampler("id", kCells, two, options_of(5));
+  EXPECT_LE(sampler.shared_cells(0, 5), 1u);
+  EXPECT_EQ(sampler.shared_cells(5, 5), 1u);
+  EXPECT_EQ(draw(sampler, name_of(5, 5)), std::vector<std::uint32_t>(5, gene.rna.cell[10]));
+}
+
+TEST(Sampler, ASampleDependsOnItsNameAndOnNothingElse) {
+  const auto all = make_sampler(options_of(40));
+  // Another list of genes, in another order, under other indices, spelt in another case.
+  SamplerGene tf = genes()[0];
+  SamplerGene gene = genes()[2];
+  tf.index = 900;
+  tf.symbol = "TFDENSE";
+  gene.index = 4;
+  gene.symbol = "genea";
+  const std::vector<SamplerGene> two{gene, tf};
+  const Sampler few("0123456789abcdef", kCells, two, options_of(40));
+  for (std::uint32_t epoch = 0; epoch < 3; ++epoch) {
+    EXPECT_EQ(draw(all, name_of(0, 2, epoch)), draw(few, name_of(900, 4, epoch)));
+    EXPECT_EQ(all.sample_name_hash(name_of(0, 2, epoch)), few.sample_name_hash(name_of(900, 4, epoch)));
+  }
+  // Other samples in between leave no trace.
+  const auto before = draw(all, name_of(0, 2, 9));
+  draw(all, name_of(5, 3));
+  EXPECT_EQ(before, draw(all, name_of(0, 2, 9)));
+  const Sampler other_dataset("other", kCells, two, options_of(40));
+  EXPECT_NE(draw(other_dataset, name_of(900, 4)), draw(few, name_of(900, 4)));
+  EXPECT_NE(draw(make_sampler(options_of(40, Resample::epoch, 2)), name_of(0, 2)), draw(all, name_of(0, 2)));
+  EXPECT_NE(draw(all, name_of(0, 2)), draw(all, name_of(2, 0))) << "a pair has a direction";
+}
+
+TEST(Sampler, OnceKeepsTheCellsAndReordersThemPerCopyTheSameInEveryEpoch) {
+  for (const auto& [tf, gene] : {std::pair{0u, 2u}, {1u, 3u}}) {  // without and with repeats
+    const auto sampler = make_sampler(options_of(60, Resample::once));
+    const auto first = draw(sampler, name_of(tf, gene, 0, 0));
+    EXPECT_EQ(first, draw(sampler, name_of(tf, gene, 5, 0)));
+    const auto copy = draw(sampler, name_of(tf, gene, 0, 1));
+    EXPECT_NE(first, copy);
+    EXPECT_EQ(sorted(first), sorted(copy)) << "the multiset of cells stays";
+    EXPECT_EQ(copy, draw(sampler, name_of(tf, gene, 5, 1)));
+  }
+}
+
+TEST(Sampler, CopiesDrawsAnewForEachCopyTheSameInEveryEpoch) {
+  const auto sampler = make_sampler(options_of(60, Resample::copies));
+  const auto first = draw(sampler, name_of(0, 2, 0, 0));
+  EXPECT_EQ(first, draw(sampler, name_of(0, 2, 5, 0)));
+  EXPECT_NE(sorted(first), sorted(draw(sampler, name_of(0, 2, 0, 1))));
+}
+
+TEST(Sampler, EpochDrawsAnewForEachCopyInEachEpoch) {
+  const auto sampler = make_sampler(options_of(60, Resample::epoch));
+  std::set<std::vector<std::uint32_t>> seen;
+  for (std::uint32_t epoch = 0; epoch < 4; ++epoch) {
+    for (std::uint32_t variant = 0; variant < 4; ++variant) {
+      seen.insert(sorted(draw(sampler, name_of(0, 2, epoch, variant))));
+    }
+  }
+  EXPECT_EQ(seen.size(), 16u);
+}
+
+TEST(Sampler, OtherPurposesDependOnTheVoteAloneWhateverTheResampling) {
+  for (const Purpose purpose : {Purpose::validation, Purpose::test, Purpose::predict}) {
+    std::set<std::vector<std::uint32_t>> of_vote0;
+    for (const Resample resample : {Resample::once, Resample::copies, Resample::epoch}) {
+      const auto sampler = make_sampler(options_of(60, resample));
+      const auto vote0 = draw(sampler, name_of(0, 2, 0, 0, purpose));
+      of_vote0.insert(vote0);
+      EXPECT_EQ(vote0, draw(sampler, name_of(0, 2, 8, 0, purpose)));
+      EXPECT_NE(sorted(vote0), sorted(draw(sampler, name_of(0, 2, 0, 1, purpose))));
+      EXPECT_NE(vote0, draw(sampler, name_of(0, 2, 0, 0, Purpose::train)));
+    }
+    EXPECT_EQ(of_vote0.size(), 1u);
+  }
+}
+
+TEST(Sampler, NamesHaveDifferentHashes) {
+  const auto sampler = make_sampler(options_of(10, Resample::once));
+  std::set<std::uint64_t> seen;
+  int names = 0;
+  for (const std::uint32_t tf : {0u, 1u, 2u}) {
+    for (const std::uint32_t gene : {3u, 5u}) {
+      for (const Purpose purpose : {Purpose::train, Purpose::validation, Purpose::test, Purpose::predict}) {
+        for (std::uint32_t epoch = 0; epoch < 5; ++epoch) {
+          for (std::uint32_t variant = 0; variant < 5; ++variant) {
+            seen.insert(sampler.sample_name_hash(name_of(tf, gene, epoch, variant, purpose)));
+            ++names;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(names));
+}
+
+// Chi-square of cells in each position, and of all cells together, over many names.
+void expect_uniform(std::uint32_t tf, std::uint32_t gene, int wanted, Resample resample) {
+  const auto sampler = make_sampler(options_of(wanted, resample));
+  const auto both = expressed_in_both(tf, gene);
+  std::map<std::uint32_t, std::array<int, 3>> counts;  // first position, last position, anywhere
+  for (const std::uint32_t cell : both) {
+    counts[cell] = {};
+  }
+  const int draws = static_cast<int>(both.size()) * 30;
+  for (int i = 0; i < draws; ++i) {
+    const auto cells = draw(
+        sampler, name_of(tf, gene, static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i % 4)));
+    ++counts[cells.front()][0];
+    ++counts[cells.back()][1];
+    for (const std::uint32_t cell : cells) {
+      ++counts[cell][2];
+    }
+  }
+  for (std::size_t kind = 0; kind < 3; ++kind) {
+    const double expected = 30.0 * (kind == 2 ? wanted : 1);
+    // Without replacement the counts of a draw's cells vary less than independent ones.
+    const auto population = static_cast<double>(both.size());
+    const double variance = kind == 2 && wanted <= static_cast<int>(both.size())
+                                ? expected * (1 - wanted / population)
+                                : expected;
+    double chi_square = 0;
+    for (const auto& [cell, count] : counts) {
+      chi_square += (count[kind] - expected) * (count[kind] - expected) / std::max(variance, 1e-9);
+    }
+    const double freedom = population - 1;
+    EXPECT_LT(chi_square, freedom + 4 * std::sqrt(2 * freedom)) << "kind " << kind;
+    EXPECT_GT(chi_square, freedom - 4 * std::sqrt(2 * freedom)) << "kind " << kind;
+  }
+}
+
+TEST(Sampler, DrawsCellsAndPositionsUniformlyWithoutReplacement) {
+  expect_uniform(2, 3, 20, Resample::epoch);  // 1/8 and more: cells are listed
+  expect_uniform(0, 2, 40, Resample::epoch);  // fewer: cells are selected
+}
+
+TEST(Sampler, DrawsCellsAndPositionsUniformlyWithReplacement) {
+  expect_uniform(1, 2, 30, Resample::epoch);
+}
+
+TEST(Sampler, OrdersOfOneDrawAreUniform) {
+  // All 24 orders of four cells, from the variants of one pair.
+  SamplerGene gene = make_gene(0, "Four", 0, 0, 100);
+  for (const std::uint32_t cell : {3u, 50u, 64u, 99u}) {
+    gene.rna.cell.push_back(cell);
+    gene.rna.value.push_back(1);
+    gene.rna.count.push_back(1);
+  }
+  const Sampler sampler("id", 100, std::vector<SamplerGene>{gene}, options_of(4, Resample::once));
+  std::map<std::vector<std::uint32_t>, int> seen;
+  for (std::uint32_t variant = 0; variant < 2400; ++variant) {
+    ++seen[draw(sampler, name_of(0, 0, 0, variant))];
+  }
+  ASSERT_EQ(seen.size(), 24u);
+  double chi_square = 0;
+  for (const auto& [order, count] : seen) {
+    chi_square += (count - 100.0) * (count - 100.0) / 100.0;
+  }
+  EXPECT_LT(chi_square, 49.7) << "0.1 % of chi-square with 23 degrees of freedom";
+}
+
+TEST(Sampler, ThreadsDrawTheSameAsOneThread) {
+  const auto sampler = make_sampler(options_of(100));
+  std::vector<std::vector<std::uint32_t>> alone, together(64);
+  for (std::uint32_t i = 0; i < 64; ++i) {
+    alone.push_back(draw(sampler, name_of(i % 2 == 0 ? 0 : 5, 2 + i % 2, i)));
+  }
+  std::vector<std::thread> threads;
+  for (std::uint32_t first = 0; first < 4; ++first) {
+    threads.emplace_back([&, first] {
+      for (std::uint32_t i = first; i < 64; i += 4) {
+        together[i] = draw(sampler, name_of(i % 2 == 0 ? 0 : 5, 2 + i % 2, i));
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(alone, together);
+}
+
+TEST(Sampler, ColumnsTakeTheSmallerOfSparseAndDense) {
+  const auto bytes = [](double accessible) {
+    const std::vector<SamplerGene> one{make_gene(0, "G", 0.0, accessible, 51200)};
+    auto options = options_of(5);
+    const auto with = Sampler("id", 51200, one, options).bytes();
+    options.atac = false;
+    return with - Sampler("id", 51200, one, options).bytes();
+  };
+  EXPECT_EQ(bytes(1.0), 51200u * 4);
+  EXPECT_LT(bytes(0.1), 51200u * 4 / 6);
+  EXPECT_LE(bytes(0.95), 51200u * 4);
+}
+
+TEST(Sampler, RefusesIllegalOptionsUnknownGenesAndDisorderedRows) {
+  EXPECT_THROW(make_sampler(options_of(0)), base::UsageError);
+  auto narrow = options_of(5);
+  narrow.width = 2;
+  EXPECT_THROW(make_sampler(narrow), base::UsageError);
+  const auto sampler = make_sampler(options_of(5));
+  std::vector<std::uint32_t> cells(5);
+  EXPECT_THROW(sampler.draw(name_of(0, 4), cells), base::InternalError);
+  EXPECT_THROW(sampler.shared_cells(1000, 0), base::InternalError);
+  EXPECT_THROW(sampler.draw(name_of(0, 2), std::span(cells).first(4)), base::InternalError);
+  std::vector<float> sample(21);
+  EXPECT_THROW(sampler.gather(name_of(0, 2), sample), base::InternalError);
+  for (const int fault : {0, 1, 2}) {
+    std::vector<SamplerGene> bad{genes()[2]};
+    if (fault == 0) {
+      std::swap(bad[0].rna.cell[0], bad[0].rna.cell[1]);
+    } else if (fault == 1) {
+      bad[0].rp.cell.back() = kCells;
+    } else {
+      bad[0].rna.count.pop_back();
+    }
+    EXPECT_THROW(Sampler("id", kCells, bad, options_of(5)), base::DataError);
+  }
+}
+
+}  // namespace
+}  // namespace mgrn::pairs
