@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// Softmax attention of scalar heads in time linear in N, to float32 rounding.
+//
+// A scalar head's output is a function of one number, the query: o(q) = sum_j v_j e^(q k_j) / sum_j e^(q
+// k_j). On a panel of queries |q - c_q| <= h the exponential of t s, with t and s the scaled distances from
+// c_q and from the key centre, is a polynomial in the product t s of 5 to 26 terms (Chebyshev series,
+// rewritten in powers), and a polynomial in a product is diagonal in the moments sum_j w_j s_j^m. So keys are
+// read once to form moments and queries once to evaluate, forward and backward alike.
+//
+// What keeps it exact: weights w_j = e^(c_q k_j) scaled to at most 1; the key centre is the weighted mean (by
+// Jensen Z >= sum of w, so the truncation error is relative to Z for any data); values are centred; the
+// derivative comes from shifted moments, not from the differentiated polynomial. Two conditions are checked
+// on the data: the product's range fits a polynomial (else more panels), and kappa = sum_m |c_m mu_m| / min Z
+// stays small, which bounds cancellation. A head that cannot meet them is left to quadratic attention.
+#pragma once
+
+#include "model/cpu/attention_quadratic.hpp"
+
+namespace mgrn::model::cpu {
+namespace {
+
+constexpr float kLargestKappa = 16.0f;
+
+/// Slots of sorted queries: every panel starts on a block.
+inline int slot_room(const Dimensions& d) {
+  return d.padded + kMaxPanels * kTokenBlock;
+}
+
+/// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `count` (a multiple of
+/// kTokenBlock) entries.
+inline void moments(const float* w, const float* v, const float* s, int count, int terms, float* mu,
+                    float* nu) {
+  constexpr int kTogether = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
+  Vector zeroth[kMaxTerms + 1];
+  Vector first[kMaxTerms + 1];
+  for (int m = 0; m <= terms; ++m) zeroth[m] = first[m] = Vector{};
+  for (int j = 0; j < count; j += kTogether * kLanes) {
+    Vector power[kTogether], value[kTogether], step[kTogether];
+#pragma GCC unroll 4
+    for (int u = 0; u < kTogether; ++u) {
+      power[u] = load(w + j + u * kLanes);
+      value[u] = load(v + j + u * kLanes);
+      step[u] = load(s + j + u * kLanes);
+    }
+    for (int m = 0; m <= terms; ++m) {
+      Vector a = power[0];
+      Vector b = power[0] * value[0];
+#pragma GCC unroll 4
+      for (int u = 1; u < kTogether; ++u) {
+        a += power[u];
+        b = fma(power[u], value[u], b);
+      }
+      zeroth[m] += a;
+      first[m] += b;
+#pragma GCC unroll 4
+      for (int u = 0; u < kTogether; ++u) power[u] *= step[u];
+    }
+  }
+  for (int m = 0; m <= terms; ++m) {
+    mu[m] = sum(zeroth[m]);
+    nu[m] = sum(first[m]);
+  }
+}
+
+/// Weights of the keys for queries near `centre`: e^(centre k - |centre| key_half) <= 1; padding gets 0.
+inline void key_weights(const Dimensions& d, const float* keys, float centre, float key_half, float* w) {
+  const float top = (centre < 0 ? centre : -centre) * key_half;
+  for (int j = 0; j < d.padded; j += kLanes) {
+    store(w + j, exponential(fma(splat(centre), load(keys + j), splat(top))));
+  }
+  clear_padding(w, d);
+}
+
+inline void scaled_distance(const float* x, float centre, float inverse, int count, float* result) {
+  for (int j = 0; j < count; j += kLanes) store(result + j, (load(x + j) - centre) * inverse);
+}
+
+/// Vector instructions per cell of both ways, fitted to what they take; decides for quadratic where N is
+/// small. Does not depend on the instruction set, so that every build takes the same way.
+inline bool linear_pays(const Dimensions& d, int panels, int terms) {
+  const int linear = panels * (6 * terms + 40) + 7 * terms + panels * terms * 640 / d.padded;
+  return linear < 30 * d.padded;
+}
+
+/// Cuts the range of queries into `count` equal panels and sorts the queries into them (stable).
+inline void assign_panels(const Dimensions& d, const float* q, float low, float high, int count,
+                          HeadPlan& plan, int* slot) {
+  const float width = (high - low) / static_cast<float>(count);
+  plan.panels = count;
+  for (int p = 0; p < count; ++p) {
+    plan.panel[p] = Panel{};
+    plan.panel[p].query_centre = low + width * (static_cast<float>(p) + 0.5f);
+    plan.panel[p].query_scale = width * 0.5f;
+  }
+  if (count == 1) {
+    plan.panel[0].end = d.padded;
+    return;
+  }
+  int members[kMaxPanels] = {};
+  const float inverse = 1.0f / width;
+  for (int i = 0; i < d.cells; ++i) {
+    int p = static_cast<int>((q[i] - low) * inverse);
+    p = p < 0 ? 0 : p >= count ? count - 1 : p;
+    slot[i] = p;
+    ++members[p];
+  }
+  int next[kMaxPanels];
+  int begin = 0;
+  for (int p = 0; p < count; ++p) {
+    next[p] = plan.panel[p].begin = begin;
+    begin += (members[p] + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+    plan.panel[p].end = begin;
+  }
+  for (int i = 0; i < d.cells; ++i) slot[i] = next[slot[i]]++;
+}
+
+/// sorted[slot[i]] = x[i]; what no query fills is `fill` of its panel.
+inline void scatter(const Dimensions& d, const float* x, const HeadPlan& plan, const int* slot, bool centres,
+                    float* sorted) {
+  for (int p = 0; p < plan.panels; ++p) {
+    const float fill = centres ? plan.panel[p].query_centre : 0.0f;
+    for (int n = plan.panel[p].begin; n < plan.panel[p].end; ++n) sorted[n] = fill;
+  }
+  for (int i = 0; i < d.cells; ++i) sorted[slot[i]] = x[i];
+}
+
+inline void gather(const Dimensions& d, const float* sorted, const int* slot, float* x) {
+  for (int i = 0; i < d.cells; ++i) x[i] = sorted[slot[i]];
+  for (int i = d.cells; i < d.padded; ++i) x[i] = 0.0f;
+}
+
+/// Evaluates one panel. Returns false where a condition of the method fails.
+inline bool evaluate_panel(const Dimensions& d, const float* q, const float* keys, const float* values,
+                           const HeadPlan& plan, Panel& panel, float* w, float* s, float* mixed, float* slope,
+                           float* inverse_total) {
+  const float half = panel.query_scale;
+  key_weights(d, keys, panel.query_centre, plan.key_half, w);
+  panel.key_centre = 0.0f;
+  if (half * plan.key_half > 1.5f) {
+    Vector total{};
+    Vector weighted{};
+    for (int j = 0; j < d.padded; j += kLanes) {
+      const Vector weight = load(w + j);
+      total += weight;
+      weighted = fma(weight, load(keys + j), weighted);
+    }
+    panel.key_centre = sum(weighted) / sum(total);
+  }
+  float span = plan.key_half + __builtin_fabsf(panel.key_centre);
+  // Equal keys leave no span; any positive one then does, since every s is 0.
+  if (span < 1e-15f) span = 1e-15f;
+  panel.polynomial = -1;
+  for (int p = 0; p < d.polynomial_count; ++p) {
+    if (half * span <= d.polynomials[p].range) {
+      panel.polynomial = p;
+      break;
+    }
+  }
+  if (panel.polynomial < 0) return false;
+  const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
+  const int terms = exponent.terms;
+  // The queries' scale is widened until range = query_scale * span holds exactly.
+  panel.query_scale = exponent.range / span;
+  panel.inverse_span = 1.0f / span;
+  scaled_distance(keys, panel.key_centre, panel.inverse_span, d.padded, s);
+  float mu[kMaxTerms + 1];
+  float nu[kMaxTerms + 1];
+  moments(w, values, s, d.padded, terms, mu, nu);
+  float z_term[kMaxTerms], a_term[kMaxTerms], zk_term[kMaxTerms], ak_term[kMaxTerms];
+  float kappa = 0.0f;
+  for (int m = 0; m < terms; ++m) {
+    const float c = exponent.coefficients[m];
+    z_term[m] = c * mu[m];
+    a_term[m] = c * nu[m];
+    zk_term[m] = c * mu[m + 1] * span;  // range / query_scale = span
+    ak_term[m] = c * nu[m + 1] * span;
+    kappa += __builtin_fabsf(z_term[m]);
+  }
+  const float inverse_scale = 1.0f / panel.query_scale;
+  Vector least = splat(__builtin_inff());
+  for (int i = panel.begin; i < panel.end; i += 2 * kLanes) {
+    Vector t[2], z[2], a[2], zk[2], ak[2];
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+      t[u] = (load(q + i + u * kLanes) - panel.query_centre) * inverse_scale;
+      z[u] = splat(z_term[terms - 1]);
+      a[u] = splat(a_term[terms - 1]);
+      zk[u] = splat(zk_term[terms - 1]);
+      ak[u] = splat(ak_term[terms - 1]);
+    }
+    for (int m = terms - 2; m >= 0; --m) {
+      const Vector cz = splat(z_term[m]);
+      const Vector ca = splat(a_term[m]);
+      const Vector czk = splat(zk_term[m]);
+      const Vector cak = splat(ak_term[m]);
+#pragma GCC unroll 2
+      for (int u = 0; u < 2; ++u) {
+        z[u] = fma(z[u], t[u], cz);
+        a[u] = fma(a[u], t[u], ca);
+        zk[u] = fma(zk[u], t[u], czk);
+        ak[u] = fma(ak[u], t[u], cak);
+      }
+    }
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+      least = at_most(z[u], least);
+      const Vector inverse = 1.0f / z[u];
+      const Vector output = a[u] * inverse;
+      store(mixed + i + u * kLanes, output);
+      store(slope + i + u * kLanes, (ak[u] - output * zk[u]) * inverse);
+      store(inverse_total + i + u * kLanes, inverse);
+    }
+  }
+  // A non-finite or non-positive Z fails here too.
+  const float bottom = smallest(least);
+  return bottom > 0.0f && kappa <= kLargestKappa * bottom;
+}
+
+/// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred):
+/// [padded]; rows: six rows of slot_room.
+inline bool linear_forward(const Dimensions& d, const float* q, float low, float high, const float* keys,
+                           const float* values, float* rows, HeadPlan& plan, int* slot, float* mixed,
+                           float* slope, float* inverse_total) {
+  const float range = 0.5f * (high - low) * plan.key_half;
+  if (!(range < 5.0f * kMaxPanels)) return false;
+  const int room = slot_room(d);
+  float* w = rows;
+  float* s = rows + room;
+  float* sorted = rows + 2 * room;
+  float* sorted_mixed = rows + 3 * room;
+  float* sorted_slope = rows + 4 * room;
+  float* sorted_inverse = rows + 5 * room;
+  int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.25f) + 1;
+  for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count *= 2) {
+    assign_panels(d, q, low, high, count, plan, slot);
+    bool good = true;
+    if (count == 1) {
+      good = evaluate_panel(d, q, keys, values, plan, plan.panel[0], w, s, mixed, slope, inverse_total);
+    } else {
+      scatter(d, q, plan, slot, true, sorted);
+      for (int p = 0; p < count && good; ++p) {
+        if (plan.panel[p].begin == plan.panel[p].end) continue;
+        good = evaluate_panel(d, sorted, keys, values, plan, plan.panel[p], w, s, sorted_mixed, sorted_slope,
+                              sorted_inverse);
+      }
+      if (good) {
+        gather(d, sorted_mixed, slot, mixed);
+        gather(d, sorted_slope, slot, slope);
+        gather(d, sorted_inverse, slot, inverse_total);
+      }
+    }
+    if (good) return true;
+  }
+  plan.panels = 0;
+  return false;
+}
+
+/// Gradients of keys and values of a head that linear_forward computed. rows: eight rows of slot_room.
+inline void linear_backward(const Dimensions& d, const float* q, const float* keys, const float* values,
+                            const HeadPlan& plan, const int* slot, const float* mixed,
+                            const float* inverse_total, const float* gradient, float* rows,
+                            float* key_gradient, float* value_gradient) {
+  const int room = slot_room(d);
+  float* w = rows;
+  float* s = rows + room;
+  float* x = rows + 2 * room;
+  float* sorted_x = rows + 3 * room;
+  float* sorted_q = rows + 4 * room;
+  float* sorted_mixed = rows + 5 * room;
+  float* t = rows + 6 * room;
+  for (int i = 0; i < d.padded; i += kLanes) store(x + i, load(gradient + i) * load(inverse_total + i));
+  const float *weights = x, *queries = q, *outputs = mixed;
+  if (plan.panels > 1) {
+    scatter(d, x, plan, slot, false, sorted_x);
+    scatter(d, q, plan, slot, true, sorted_q);
+    scatter(d, mixed, plan, slot, false, sorted_mixed);
+    weights = sorted_x;
+    queries = sorted_q;
+    outputs = sorted_mixed;
+  }
+  for (int j = 0; j < d.padded; j += kLanes) {
+    store(key_gradient + j, Vector{});
+    store(value_gradient + j, Vector{});
+  }
+  for (int p = 0; p < plan.panels; ++p) {
+    const Panel& panel = plan.panel[p];
+    if (panel.begin == panel.end) continue;
+    const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
+    const int terms = exponent.terms;
+    const int members = panel.end - panel.begin;
+    scaled_distance(queries + panel.begin, panel.query_centre, 1.0f / panel.query_scale, members, t);
+    float tau[kMaxTerms + 1];
+    float sigma[kMaxTerms + 1];  // of x o: enters with a minus
+    moments(weights + panel.begin, outputs + panel.begin, t, members, terms, tau, sigma);
+    float value_term[kMaxTerms], plain_term[kMaxTerms], by_value_term[kMaxTerms];
+    for (int m = 0; m < terms; ++m) {
+      const float c = exponent.coefficients[m];
+      value_term[m] = c * tau[m];
+      by_value_term[m] = c * (panel.query_centre * tau[m] + panel.query_scale * tau[m + 1]);
+      plain_term[m] = -c * (panel.query_centre * sigma[m] + panel.query_scale * sigma[m + 1]);
+    }
+    key_weights(d, keys, panel.query_centre, plan.key_half, w);
+    scaled_distance(keys, panel.key_centre, panel.inverse_span, d.padded, s);
+    for (int j = 0; j < d.padded; j += 2 * kLanes) {
+      Vector step[2], dv[2], plain[2], by_value[2];
+#pragma GCC unroll 2
+      for (int u = 0; u < 2; ++u) {
+        step[u] = load(s + j + u * kLanes);
+        dv[u] = splat(value_term[terms - 1]);
+        plain[u] = splat(plain_term[terms - 1]);
+        by_value[u] = splat(by_value_term[terms - 1]);
+      }
+      for (int m = terms - 2; m >= 0; --m) {
+        const Vector cv = splat(value_term[m]);
+        const Vector cp = splat(plain_term[m]);
+        const Vector cb = splat(by_value_term[m]);
+#pragma GCC unroll 2
+        for (int u = 0; u < 2; ++u) {
+          dv[u] = fma(dv[u], step[u], cv);
+          plain[u] = fma(plain[u], step[u], cp);
+          by_value[u] = fma(by_value[u], step[u], cb);
+        }
+      }
+#pragma GCC unroll 2
+      for (int u = 0; u < 2; ++u) {
+        const int at = j + u * kLanes;
+        const Vector weight = load(w + at);
+        store(value_gradient + at, fma(weight, dv[u], load(value_gradient + at)));
+        store(key_gradient + at,
+              fma(weight, fma(load(values + at), by_value[u], plain[u]), load(key_gradient + at)));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mgrn::model::cpu

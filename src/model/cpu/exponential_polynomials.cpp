@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/cpu/exponential_polynomials.hpp"
+
+#include <array>
+#include <cmath>
+
+namespace mgrn::model::cpu {
+namespace {
+
+constexpr std::array kRanges{0.0625, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0};
+// What the dropped terms may add up to, relative to the sum of weights that bounds Z from below.
+constexpr long double kTruncation = 4e-8L;
+
+/// I_order(x), the modified Bessel function, by its power series (all terms positive).
+long double bessel_i(int order, long double x) {
+  long double term = 1;
+  for (int n = 1; n <= order; ++n) term *= x / 2 / n;
+  long double total = term;
+  for (int n = 1; n < 200; ++n) {
+    term *= x * x / 4 / (static_cast<long double>(n) * (n + order));
+    total += term;
+  }
+  return total;
+}
+
+// More than any range here needs before its series falls below kTruncation.
+constexpr std::size_t kSeries = 80;
+using Coefficients = std::array<long double, kSeries + 1>;
+
+/// e^(range y) = I_0 + 2 sum_m I_m T_m(y), cut where the rest is below kTruncation, in powers of y.
+ExponentialPolynomial make_polynomial(double range) {
+  Coefficients series{};
+  for (std::size_t m = 0; m < kSeries; ++m) {
+    series[m] = (m == 0 ? 1 : 2) * bessel_i(static_cast<int>(m), static_cast<long double>(range));
+  }
+  std::size_t terms = kSeries;
+  long double rest = 0;
+  while (terms > 1 && rest + series[terms - 1] <= kTruncation) rest += series[--terms];
+  // T_m in powers, by T_(m+1) = 2 y T_m - T_(m-1).
+  Coefficients before{}, current{}, powers{};
+  before[0] = current[1] = 1;
+  powers[0] = series[0];
+  for (std::size_t m = 1; m < terms; ++m) {
+    for (std::size_t n = 0; n <= m; ++n) powers[n] += series[m] * current[n];
+    Coefficients next{};
+    for (std::size_t n = 0; n <= m; ++n) next[n + 1] = 2 * current[n];
+    for (std::size_t n = 0; n < m; ++n) next[n] -= before[n];
+    before = current;
+    current = next;
+  }
+  ExponentialPolynomial result;
+  result.range = static_cast<float>(range);
+  result.terms = static_cast<int>(terms);
+  for (std::size_t m = 0; m < terms && m < kMaxTerms; ++m)
+    result.coefficients[m] = static_cast<float>(powers[m]);
+  return result;
+}
+
+}  // namespace
+
+std::span<const ExponentialPolynomial> exponential_polynomials() {
+  static const std::array<ExponentialPolynomial, kRanges.size()> kTable = [] {
+    std::array<ExponentialPolynomial, kRanges.size()> table;
+    for (std::size_t i = 0; i < kRanges.size(); ++i) table[i] = make_polynomial(kRanges[i]);
+    return table;
+  }();
+  return kTable;
+}
+
+}  // namespace mgrn::model::cpu

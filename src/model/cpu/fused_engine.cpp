@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/cpu/fused_engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "model/checks.hpp"
+#include "model/cpu/exponential_polynomials.hpp"
+#include "model/cpu/kernels.hpp"
+#include "model/dropout.hpp"
+#include "model/positions.hpp"
+#include "multigrnformer/base/error.hpp"
+
+namespace mgrn::model::cpu {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+/// Zeroed storage of plain values on a 64-byte boundary.
+template <typename Value>
+class Aligned {
+ public:
+  explicit Aligned(std::size_t count) : count_(count) {
+    const std::size_t bytes =
+        (std::max<std::size_t>(count, 1) * sizeof(Value) + kAlignment - 1) / kAlignment * kAlignment;
+    data_ = static_cast<Value*>(::operator new (bytes, std::align_val_t{kAlignment}));
+    std::memset(static_cast<void*>(data_), 0, bytes);
+  }
+  ~Aligned() { ::operator delete (data_, std::align_val_t{kAlignment}); }
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+  Aligned(Aligned&& other) noexcept : data_(std::exchange(other.data_, nullptr)), count_(other.count_) {}
+  Aligned& operator=(Aligned&&) = delete;
+
+  Value* data() { return data_; }
+  const Value* data() const { return data_; }
+  std::size_t size() const { return count_; }
+
+ private:
+  Value* data_;
+  std::size_t count_;
+};
+
+/// Hands out 64-byte aligned pieces of one allocation: first counted with no storage, then placed.
+class Arena {
+ public:
+  explicit Arena(float* base) : base_(base) {}
+  float* take(std::size_t floats) {
+    float* piece = base_ == nullptr ? nullptr : base_ + used_;
+    used_ += (floats + 15) / 16 * 16;
+    return piece;
+  }
+  std::size_t used() const { return used_; }
+
+ private:
+  float* base_;
+  std::size_t used_ = 0;
+};
+
+// Subnormal numbers (high powers of small distances) cost a hundred cycles each on some processors and carry
+// nothing here; the caller's mode is restored.
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : saved_(_mm_getcsr()) {
+    _mm_setcsr(saved_ | 0x8040u);
+  }
+  ~FlushSubnormals() {
+    _mm_setcsr(saved_);
+  }
+#else
+  FlushSubnormals() = default;
+#endif
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+
+ private:
+#if defined(__x86_64__)
+  unsigned saved_;
+#endif
+};
+
+[[noreturn]] void refuse_isa(const std::string& isa, const char* got) {
+  throw base::UsageError({.what = "the instruction set cannot be used",
+                          .file = "train.isa",
+                          .expected = "auto, avx2, baseline or avx512, as far as build and processor have it",
+                          .got = isa + got,
+                          .hint = "Set train.isa to auto, or to baseline, which runs everywhere."});
+}
+
+const Kernels& choose_kernels(const std::string& isa) {
+#if defined(__x86_64__)
+  const bool has_avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") != 0 &&
+                          __builtin_cpu_supports("avx512dq") != 0 &&
+                          __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+#else
+  const bool has_avx2 = false;
+  const bool has_avx512 = false;
+#endif
+  if (isa == "baseline") return baseline_kernels();
+  if (isa == "auto") return has_avx2 && avx2_kernels() != nullptr ? *avx2_kernels() : baseline_kernels();
+  if (isa == "avx2") {
+    if (!has_avx2 || avx2_kernels() == nullptr) refuse_isa(isa, ", which this processor or build lacks");
+    return *avx2_kernels();
+  }
+  if (isa == "avx512") {
+    if (!has_avx512 || avx512_kernels() == nullptr) refuse_isa(isa, ", which this processor or build lacks");
+    return *avx512_kernels();
+  }
+  refuse_isa(isa, "");
+}
+
+Dimensions make_dimensions(const Shape& shape, bool linear, double dropout) {
+  Dimensions d;
+  d.cells = shape.cells;
+  d.padded = (shape.cells + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+  d.width = shape.width;
+  d.heads = shape.heads;
+  d.head_width = shape.width / shape.heads;
+  d.inner = shape.feed_forward();
+  d.layers = shape.layers;
+  d.hidden = shape.hidden;
+  d.linear = linear;
+  d.query_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_width)));
+  d.dropout_scale = static_cast<float>(dropout_scale(dropout));
+  d.polynomials = exponential_polynomials().data();
+  d.polynomial_count = static_cast<int>(exponential_polynomials().size());
+  return d;
+}
+
+/// Names the tensors of one layer in the order of Parameters::views().
+enum LayerTensor {
+  kInWeight,
+  kInBias,
+  kOutWeight,
+  kOutBias,
+  kInnerWeight,
+  kInnerBias,
+  kOuterWeight,
+  kOuterBias,
+  kNorm1Weight,
+  kNorm1Bias,
+  kNorm2Weight,
+  kNorm2Bias,
+  kLayerTensors
+};
+
+class FusedEngine final : public Engine {
+ public:
+  FusedEngine(const Shape& shape, int micro_batch, bool linear, double dropout, const Kernels& kernels)
+      : shape_(shape),
+        kernels_(kernels),
+        dims_(make_dimensions(shape, linear, dropout)),
+        dropout_(dropout),
+        rows_((micro_batch + 3) / 4 * 4),
+        columns_(shape.cells * shape.width),
+        flat_stride_((columns_ + 31) / 32 * 32),
+        layout_(shape),
+        layer_weights_(static_cast<std::size_t>(shape.layers)),
+        layer_sums_(static_cast<std::size_t>(shape.layers)),
+        states_(static_cast<std::size_t>(micro_batch) * static_cast<std::size_t>(shape.layers)),
+        floats_(place(nullptr)),
+        slots_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
+        plans_(states_.size() * static_cast<std::size_t>(dims_.heads)),
+        masks_(dropout > 0 ? states_.size() * mask_words() : 0),
+        positions_(static_cast<std::size_t>(columns_)) {
+    std::ranges::transform(positional_encoding(shape), positions_.begin(),
+                           [](double value) { return static_cast<float>(value); });
+    place(floats_.data());
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      states_[i].slot = slots_.data() + i * static_cast<std::size_t>(dims_.heads * dims_.padded);
+      states_[i].plan = plans_.data() + i * static_cast<std::size_t>(dims_.heads);
+    }
+  }
+
+  std::string name() const override {
+    return std::string(dims_.linear ? "linear/" : "quadratic/") + kernels_.name;
+  }
+
+  void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
+               std::span<float> logits) override {
+    check_prediction(shape_, parameters, samples, inputs, logits);
+    const FlushSubnormals mode;
+    prepare(parameters);
+    const std::size_t sample_size = static_cast<std::size_t>(columns_);
+    const int capacity = static_cast<int>(states_.size()) / dims_.layers;
+    set_masks(false);
+    for (int first = 0; first < samples; first += capacity) {
+      const int count = std::min(capacity, samples - first);
+      for (int row = 0; row < rows_; ++row) {
+        if (row < count) {
+          encode(row, inputs.subspan(static_cast<std::size_t>(first + row) * sample_size, sample_size));
+        } else {
+          clear_row(flat_, row);
+        }
+      }
+      predict_rows(parameters);
+      for (int row = 0; row < count; ++row)
+        logits[static_cast<std::size_t>(first + row)] = logit(parameters, row);
+    }
+  }
+
+  StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
+                          std::span<float> gradient) override {
+    check_micro_batch(shape_, parameters, batch, gradient, static_cast<int>(states_.size()) / dims_.layers,
+                      dropout_ > 0);
+    const FlushSubnormals mode;
+    prepare(parameters);
+    const std::size_t sample_size = static_cast<std::size_t>(columns_);
+    set_masks(dropout_ > 0);
+    for (int row = 0; row < rows_; ++row) {
+      // Rows of weight 0 are padding: what they hold, even NaN, is not looked at.
+      if (!counts(batch, row)) {
+        clear_row(flat_, row);
+        continue;
+      }
+      const std::size_t r = static_cast<std::size_t>(row);
+      if (dropout_ > 0) fill_masks(row, batch.names[r]);
+      encode(row, batch.inputs.subspan(r * sample_size, sample_size));
+    }
+    predict_rows(parameters);
+    const StepStatistics statistics = loss_and_output_layer(parameters, batch, gradient);
+    const std::size_t views = layout_.views().size();
+    kernels_.predictor_backward(rows_, dims_.hidden, columns_, flat_, flat_stride_,
+                                parameters.values().data() + view(views - 4).offset, hidden_gradient_,
+                                gradient.data() + view(views - 4).offset, flat_gradient_);
+    std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
+    std::memset(batch_sums_, 0, sums_floats() * sizeof(float));
+    for (int row = 0; row < rows_; ++row) {
+      if (!counts(batch, row)) continue;
+      kernels_.encode_backward(
+          dims_, layer_weights_.data(), row_states(row), input(row), scratch_,
+          flat_gradient_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_),
+          layer_sums_.data());
+      // Closed per sample, so that rounding does not grow with cells times samples.
+      kernels_.accumulate(batch_sums_, sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes);
+      std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
+    }
+    write_encoder_gradient(gradient);
+    return statistics;
+  }
+
+ private:
+  const ParameterView& view(std::size_t index) const { return layout_.views()[index]; }
+  const ParameterView& layer_view(int layer, LayerTensor tensor) const {
+    return view(static_cast<std::size_t>(layer) * kLayerTensors + tensor);
+  }
+  std::size_t mask_words() const {
+    return static_cast<std::size_t>((2 * dims_.width + dims_.inner) * (dims_.padded / kTokenBlock));
+  }
+  LayerState* row_states(int row) {
+    return states_.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.layers);
+  }
+  float* input(int row) {
+    return inputs_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.width * dims_.padded);
+  }
+  static bool counts(const MicroBatch& batch, int row) {
+    return row < batch.samples && batch.weights[static_cast<std::size_t>(row)] != 0.0f;
+  }
+  void clear_row(float* rows, int row) const {
+    std::memset(rows + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_), 0,
+                static_cast<std::size_t>(flat_stride_) * sizeof(float));
+  }
+  /// One padded element per weight and lane, so that a layer's tensors lie behind one another.
+  std::size_t sums_floats() const { return sums_floats_; }
+
+  /// Lays out all float storage; returns its size. Called once to count and once to place.
+  std::size_t place(float* base) {
+    Arena arena(base);
+    const std::size_t padded = static_cast<std::size_t>(dims_.padded);
+    const std::size_t width = static_cast<std::size_t>(dims_.width);
+    const std::size_t inner = static_cast<std::size_t>(dims_.inner);
+    const std::size_t heads = static_cast<std::size_t>(dims_.heads);
+    const std::size_t rows = static_cast<std::size_t>(rows_);
+    const std::size_t lanes = static_cast<std::size_t>(kernels_.lanes);
+    for (LayerState& state : states_) {
+      state.qkv = arena.take(3 * width * padded);
+      state.mixed = arena.take(width * padded);
+      state.slope = arena.take(dims_.head_width == 1 ? width * padded : 0);
+      state.inverse_total = arena.take(heads * padded);
+      state.row_max = arena.take(dims_.head_width == 1 ? 0 : heads * padded);
+      state.norm1 = arena.take(width * padded);
+      state.norm2 = arena.take(width * padded);
+      state.scale1 = arena.take(padded);
+      state.scale2 = arena.take(padded);
+      state.centre = arena.take(width);
+    }
+    inputs_ = arena.take(rows * width * padded);
+    scratch_.stream = arena.take(width * padded);
+    scratch_.residual = arena.take(width * padded);
+    scratch_.mixed_gradient = arena.take(width * padded);
+    scratch_.qkv_gradient = arena.take(3 * width * padded);
+    scratch_.rows = arena.take(kScratchRows * (padded + kMaxPanels * kTokenBlock));
+    scratch_.block = arena.take((3 * inner + 3 * width) * kTokenBlock);
+    flat_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
+    flat_gradient_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
+    hidden_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
+    hidden_gradient_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
+    prepared_ = arena.take(static_cast<std::size_t>(dims_.layers) * prepared_floats());
+    const std::size_t before = arena.used();
+    for (int layer = 0; layer < dims_.layers; ++layer) {
+      LayerSums& s = layer_sums_[static_cast<std::size_t>(layer)];
+      float** const tensors[kLayerTensors] = {&s.in_weight,    &s.in_bias,    &s.out_weight,   &s.out_bias,
+                                              &s.inner_weight, &s.inner_bias, &s.outer_weight, &s.outer_bias,
+                                              &s.norm1_weight, &s.norm1_bias, &s.norm2_weight, &s.norm2_bias};
+      for (int tensor = 0; tensor < kLayerTensors; ++tensor) {
+        *tensors[tensor] = arena.take(layer_view(layer, static_cast<LayerTensor>(tensor)).size * lanes);
+      }
+    }
+    sums_floats_ = arena.used() - before;
+    sample_sums_ = layer_sums_[0].in_weight;
+    batch_sums_ = arena.take(sums_floats_);
+    return arena.used();
+  }
+
+  std::size_t prepared_floats() const {
+    const std::size_t width = static_cast<std::size_t>(dims_.width);
+    const std::size_t inner = static_cast<std::size_t>(dims_.inner);
+    return 6 * width * width + 3 * width + width * width + 2 * width * inner;
+  }
+
+  /// Small copies of the encoder's weights: queries scaled, and the transposes that the way back needs.
+  void prepare(const Parameters& parameters) {
+    const int width = dims_.width;
+    for (int layer = 0; layer < dims_.layers; ++layer) {
+      const auto at = [&](LayerTensor tensor) {
+        return parameters.values().data() + layer_view(layer, tensor).offset;
+      };
+      float* next = prepared_ + static_cast<std::size_t>(layer) * prepared_floats();
+      const auto transposed = [&](const float* weight, int outs, int ins) {
+        float* result = next;
+        for (int o = 0; o < outs; ++o) {
+          for (int i = 0; i < ins; ++i) result[i * outs + o] = weight[o * ins + i];
+        }
+        next += outs * ins;
+        return result;
+      };
+      float* in_weight = next;
+      next += 3 * width * width;
+      float* in_bias = next;
+      next += 3 * width;
+      for (int i = 0; i < 3 * width * width; ++i) {
+        in_weight[i] = at(kInWeight)[i] * (i < width * width ? dims_.query_scale : 1.0f);
+      }
+      for (int i = 0; i < 3 * width; ++i)
+        in_bias[i] = at(kInBias)[i] * (i < width ? dims_.query_scale : 1.0f);
+      LayerWeights& w = layer_weights_[static_cast<std::size_t>(layer)];
+      w.in_weight = in_weight;
+      w.in_bias = in_bias;
+      w.in_weight_t = transposed(at(kInWeight), 3 * width, width);
+      w.out_weight = at(kOutWeight);
+      w.out_bias = at(kOutBias);
+      w.out_weight_t = transposed(at(kOutWeight), width, width);
+      w.inner_weight = at(kInnerWeight);
+      w.inner_bias = at(kInnerBias);
+      w.inner_weight_t = transposed(at(kInnerWeight), dims_.inner, width);
+      w.outer_weight = at(kOuterWeight);
+      w.outer_bias = at(kOuterBias);
+      w.outer_weight_t = transposed(at(kOuterWeight), width, dims_.inner);
+      w.norm1_weight = at(kNorm1Weight);
+      w.norm1_bias = at(kNorm1Bias);
+      w.norm2_weight = at(kNorm2Weight);
+      w.norm2_bias = at(kNorm2Bias);
+    }
+  }
+
+  void encode(int row, std::span<const float> sample) {
+    float* x = input(row);
+    for (int c = 0; c < dims_.width; ++c) {
+      for (int n = 0; n < dims_.cells; ++n) {
+        const std::size_t from = static_cast<std::size_t>(n * dims_.width + c);
+        x[c * dims_.padded + n] = sample[from] + positions_[from];
+      }
+    }
+    kernels_.encode(dims_, layer_weights_.data(), row_states(row), x, scratch_,
+                    flat_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_));
+  }
+
+  void predict_rows(const Parameters& parameters) {
+    const std::size_t views = layout_.views().size();
+    const float* values = parameters.values().data();
+    kernels_.predictor(rows_, dims_.hidden, columns_, flat_, flat_stride_, values + view(views - 4).offset,
+                       values + view(views - 3).offset, hidden_);
+  }
+
+  float logit(const Parameters& parameters, int row) const {
+    const std::size_t views = layout_.views().size();
+    const float* weight = parameters.values().data() + view(views - 2).offset;
+    const float* hidden = hidden_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.hidden);
+    // In double: a hundred terms once per sample, and the loss sees no rounding of ours.
+    double total = parameters.values()[view(views - 1).offset];
+    for (int u = 0; u < dims_.hidden; ++u)
+      total += static_cast<double>(weight[u]) * static_cast<double>(hidden[u]);
+    return static_cast<float>(total);
+  }
+
+  StepStatistics loss_and_output_layer(const Parameters& parameters, const MicroBatch& batch,
+                                       std::span<float> gradient) {
+    const std::size_t views = layout_.views().size();
+    const std::size_t units = static_cast<std::size_t>(dims_.hidden);
+    const float* weight = parameters.values().data() + view(views - 2).offset;
+    float* bias0 = gradient.data() + view(views - 3).offset;
+    float* weight2 = gradient.data() + view(views - 2).offset;
+    float* bias2 = gradient.data() + view(views - 1).offset;
+    std::fill_n(bias0, units, 0.0f);
+    std::fill_n(weight2, units, 0.0f);
+    *bias2 = 0.0f;
+    StepStatistics statistics;
+    for (int row = 0; row < rows_; ++row) {
+      float* hidden_gradient = hidden_gradient_ + static_cast<std::size_t>(row) * units;
+      if (!counts(batch, row)) {
+        std::fill_n(hidden_gradient, units, 0.0f);
+        continue;
+      }
+      const std::size_t r = static_cast<std::size_t>(row);
+      const LossTerm term = binary_cross_entropy(logit(parameters, row), batch.labels[r], batch.weights[r]);
+      statistics.loss += term.loss;
+      const float slope = static_cast<float>(term.slope);
+      *bias2 += slope;
+      const float* hidden = hidden_ + static_cast<std::size_t>(row) * units;
+      for (std::size_t u = 0; u < units; ++u) {
+        weight2[u] += slope * hidden[u];
+        // Zero only where the unit is off: a NaN unit passes its NaN on.
+        const float unit_gradient = hidden[u] == 0.0f ? 0.0f : slope * weight[u];
+        hidden_gradient[u] = unit_gradient;
+        bias0[u] += unit_gradient;
+      }
+    }
+    for (std::size_t u = 0; u < units; ++u) {
+      bool live = false;
+      for (int row = 0; row < rows_ && !live; ++row) {
+        live = counts(batch, row) && hidden_[static_cast<std::size_t>(row) * units + u] > 0.0f;
+      }
+      statistics.live_hidden += live ? 1 : 0;
+    }
+    return statistics;
+  }
+
+  void write_encoder_gradient(std::span<float> gradient) const {
+    const float* sums = batch_sums_;
+    for (int layer = 0; layer < dims_.layers; ++layer) {
+      for (int tensor = 0; tensor < kLayerTensors; ++tensor) {
+        const ParameterView& to = layer_view(layer, static_cast<LayerTensor>(tensor));
+        kernels_.collapse(sums, static_cast<int>(to.size), gradient.data() + to.offset);
+        sums += (to.size * static_cast<std::size_t>(kernels_.lanes) + 15) / 16 * 16;
+      }
+      // Softmax does not see a shift of all keys, so the key bias has no gradient; what the sums hold is
+      // rounding, which Adam would scale up to full steps.
+      const ParameterView& bias = layer_view(layer, kInBias);
+      const std::size_t width = static_cast<std::size_t>(dims_.width);
+      for (std::size_t c = width; c < 2 * width; ++c) {
+        float& value = gradient[bias.offset + c];
+        if (std::isfinite(value)) value = 0.0f;
+      }
+    }
+    // Gaps between tensors belong to nobody, and their gradient is zero.
+    for (std::size_t i = 0; i < layout_.views().size(); ++i) {
+      const std::size_t end = i + 1 < layout_.views().size() ? view(i + 1).offset : gradient.size();
+      for (std::size_t at = view(i).offset + view(i).size; at < end; ++at) gradient[at] = 0.0f;
+    }
+  }
+
+  void set_masks(bool on) {
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      states_[i].masks = on ? masks_.data() + i * mask_words() : nullptr;
+    }
+  }
+
+  void fill_masks(int row, std::uint64_t sample_name) {
+    const int blocks = dims_.padded / kTokenBlock;
+    const std::uint32_t threshold = dropout_threshold(dropout_);
+    const std::size_t narrow = static_cast<std::size_t>(dims_.width * blocks);
+    const std::size_t inner = static_cast<std::size_t>(dims_.inner * blocks);
+    for (int layer = 0; layer < dims_.layers; ++layer) {
+      const std::size_t state = static_cast<std::size_t>(row * dims_.layers + layer);
+      const std::span<std::uint32_t> words(masks_.data() + state * mask_words(), mask_words());
+      dropout_mask(sample_name, layer, DropoutSite::attention_output, threshold, dims_.width, blocks,
+                   words.first(narrow));
+      dropout_mask(sample_name, layer, DropoutSite::feed_forward_inner, threshold, dims_.inner, blocks,
+                   words.subspan(narrow, inner));
+      dropout_mask(sample_name, layer, DropoutSite::feed_forward_output, threshold, dims_.width, blocks,
+                   words.last(narrow));
+    }
+  }
+
+  Shape shape_;
+  const Kernels& kernels_;
+  Dimensions dims_;
+  double dropout_;
+  int rows_;         // of the predictor's micro-batch, a multiple of 4
+  int columns_;      // cells * width
+  int flat_stride_;  // columns_ rounded up
+  Parameters layout_;
+  std::vector<LayerWeights> layer_weights_;
+  std::vector<LayerSums> layer_sums_;
+  std::vector<LayerState> states_;  // [micro_batch][layers]
+  std::size_t sums_floats_ = 0;
+  float* inputs_ = nullptr;
+  Scratch scratch_{};
+  float* flat_ = nullptr;
+  float* flat_gradient_ = nullptr;
+  float* hidden_ = nullptr;
+  float* hidden_gradient_ = nullptr;
+  float* prepared_ = nullptr;
+  float* sample_sums_ = nullptr;
+  float* batch_sums_ = nullptr;
+  Aligned<float> floats_;
+  Aligned<int> slots_;
+  Aligned<HeadPlan> plans_;
+  Aligned<std::uint32_t> masks_;
+  std::vector<float> positions_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_fused_engine(const Shape& shape, int micro_batch, const EngineOptions& options) {
+  validate(shape);
+  check_options(micro_batch, options);
+  const bool scalar_heads = shape.heads == shape.width;
+  if (options.kind == "linear" && !scalar_heads) {
+    throw base::UsageError({.what = "the linear engine needs heads of one column",
+                            .file = "train.engine",
+                            .expected = "model.heads equal to the width " + std::to_string(shape.width),
+                            .got = "model.heads = " + std::to_string(shape.heads),
+                            .hint = "Set train.engine to auto or quadratic, or model.heads to the width."});
+  }
+  const bool linear = options.kind == "linear" || (options.kind == "auto" && scalar_heads);
+  return std::make_unique<FusedEngine>(shape, micro_batch, linear, options.dropout,
+                                       choose_kernels(options.isa));
+}
+
+}  // namespace mgrn::model::cpu

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels of the including file's instruction set as one table. Included by the kernels_*.cpp only.
+#pragma once
+
+#include "model/cpu/encoder.hpp"
+#include "model/cpu/predictor.hpp"
+
+namespace mgrn::model::cpu {
+namespace {
+
+void accumulate(float* total, const float* part, int count) {
+  for (int i = 0; i < count * kLanes; i += kLanes) store(total + i, load(total + i) + load(part + i));
+}
+
+void collapse(const float* lanes, int count, float* values) {
+  for (int i = 0; i < count; ++i) values[i] = sum(load(lanes + i * kLanes));
+}
+
+void exponential_array(const float* x, int count, float* y) {
+  for (int i = 0; i < count; i += kLanes) store_loose(y + i, exponential(load_loose(x + i)));
+}
+
+void gelu_array(const float* x, int count, float* y, float* derivative) {
+  for (int i = 0; i < count; i += kLanes) {
+    const Gelu value = gelu(load_loose(x + i));
+    store_loose(y + i, value.value);
+    store_loose(derivative + i, value.derivative);
+  }
+}
+
+constexpr Kernels kernel_table(const char* name) {
+  return {.name = name,
+          .lanes = kLanes,
+          .encode = encode,
+          .encode_backward = encode_backward,
+          .predictor = predictor,
+          .predictor_backward = predictor_backward,
+          .accumulate = accumulate,
+          .collapse = collapse,
+          .attention = attention,
+          .attention_backward = attention_backward,
+          .exponential = exponential_array,
+          .gelu = gelu_array};
+}
+
+}  // namespace
+}  // namespace mgrn::model::cpu

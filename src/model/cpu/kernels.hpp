@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of fused CPU kernels, and the plain structs that they work on. One source is compiled once per
+// instruction set (kernels_baseline.cpp, kernels_avx2.cpp, kernels_avx512.cpp); the engine picks a table at
+// run time. Kernels allocate nothing, keep no state and hold no pointers.
+//
+// Layout: a sample's activations are structures of arrays, [column][padded], one contiguous row per column,
+// `padded` = cells rounded up to kTokenBlock. All rows start on 64 bytes, except those of weights, gradients
+// and flattened samples.
+#pragma once
+
+#include <cstdint>
+
+namespace mgrn::model::cpu {
+
+/// Cells that the encoder processes together; rows are padded to it, and a dropout word covers one block.
+inline constexpr int kTokenBlock = 32;
+/// Room for the lanes of the widest instruction set.
+inline constexpr int kMaxLanes = 16;
+/// Terms of the longest exponential polynomial, and of its shifted moments.
+inline constexpr int kMaxTerms = 26;
+/// Most panels into which linear-time attention splits a head's queries.
+inline constexpr int kMaxPanels = 32;
+
+/// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1, to 4e-8 of exp's mean over the interval.
+struct ExponentialPolynomial {
+  float range = 0;
+  int terms = 0;
+  float coefficients[kMaxTerms] = {};
+};
+
+struct Dimensions {
+  int cells = 0;
+  int padded = 0;
+  int width = 0;
+  int heads = 0;
+  int head_width = 0;
+  int inner = 0;  ///< feed-forward width
+  int layers = 0;
+  int hidden = 0;
+  bool linear = false;      ///< try linear-time attention first (head_width 1 only)
+  float query_scale = 1;    ///< 1/sqrt(head_width); folded into the prepared query weights
+  float dropout_scale = 1;  ///< what kept values are multiplied by
+  const ExponentialPolynomial* polynomials = nullptr;  ///< ascending range
+  int polynomial_count = 0;
+};
+
+/// One layer's weights, row-major [out][in]; `_t` is the transpose. Query rows carry query_scale.
+struct LayerWeights {
+  const float *in_weight, *in_bias, *in_weight_t;
+  const float *out_weight, *out_bias, *out_weight_t;
+  const float *inner_weight, *inner_bias, *inner_weight_t;
+  const float *outer_weight, *outer_bias, *outer_weight_t;
+  const float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias;
+};
+
+/// Sums over cells of one layer's weight gradients, in the weights' order, `lanes` floats per element.
+struct LayerSums {
+  float *in_weight, *in_bias, *out_weight, *out_bias, *inner_weight, *inner_bias, *outer_weight, *outer_bias;
+  float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias;
+};
+
+/// A range of a head's queries that shares one expansion point.
+struct Panel {
+  float query_centre;
+  float key_centre;    ///< relative to the head's middle key
+  float query_scale;   ///< t = (q - query_centre) / query_scale
+  float inverse_span;  ///< s = (k - key_centre) * inverse_span
+  int polynomial;
+  int begin, end;  ///< slots of its queries, multiples of kTokenBlock
+};
+
+/// How one head of one sample was computed forward, which is how it must be computed backward.
+struct HeadPlan {
+  int panels = 0;  ///< 0: quadratic
+  float key_middle = 0, key_half = 0, value_middle = 0;
+  Panel panel[kMaxPanels] = {};
+};
+
+/// What a layer's forward pass leaves for its backward pass, per sample.
+struct LayerState {
+  float* qkv;              ///< [3 width][padded], queries scaled
+  float* mixed;            ///< [width][padded]: attention output; for head_width 1 less value_middle
+  float* slope;            ///< [width][padded]: d output / d query, head_width 1 only
+  float* inverse_total;    ///< [heads][padded]: 1 / sum of a row's exponentials
+  float* row_max;          ///< [heads][padded], head_width > 1 only
+  float *norm1, *norm2;    ///< [width][padded]: normalised values before scale and shift
+  float *scale1, *scale2;  ///< [padded]: 1 / standard deviation
+  float* centre;           ///< [width]: added to `mixed` to give the attention output
+  int* slot;               ///< [heads][padded]: place of a query in its panel, when panels > 1
+  HeadPlan* plan;          ///< [heads]
+  /// Dropout words [width + inner + width][padded / kTokenBlock] of the three sites; null without dropout.
+  const std::uint32_t* masks;
+};
+
+/// Work space of one engine; sizes are in fused_engine.cpp.
+struct Scratch {
+  float* stream;          ///< [width][padded]: values that flow from layer to layer, or their gradient
+  float* residual;        ///< [width][padded]
+  float* mixed_gradient;  ///< [width][padded]
+  float* qkv_gradient;    ///< [3 width][padded]
+  float* rows;            ///< [kScratchRows][padded + kMaxPanels * kTokenBlock]
+  float* block;           ///< [3 (2 inner + 4 width)][kTokenBlock]
+};
+inline constexpr int kScratchRows = 10;
+
+struct Kernels {
+  const char* name;
+  int lanes;
+  /// input [width][padded], positions added -> flat [cells * width], cell by cell.
+  void (*encode)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
+                 const Scratch&, float* flat);
+  /// flat_gradient [cells * width] -> sums, overwritten, one LayerSums per layer.
+  void (*encode_backward)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
+                          const Scratch&, const float* flat_gradient, const LayerSums* sums);
+  /// hidden[rows][units] = max(0, bias + flat weight^T); each value's sum is independent of the other rows.
+  void (*predictor)(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,
+                    const float* bias, float* hidden);
+  /// weight_gradient [units][columns] = hidden_gradient^T flat; flat_gradient = hidden_gradient weight.
+  void (*predictor_backward)(int rows, int units, int columns, const float* flat, int flat_stride,
+                             const float* weight, const float* hidden_gradient, float* weight_gradient,
+                             float* flat_gradient);
+  /// total[i] += part[i]; lanes are kept.
+  void (*accumulate)(float* total, const float* part, int count);
+  /// values[i] = sum of the i-th group of lanes.
+  void (*collapse)(const float* lanes, int count, float* values);
+  /// For tests: attention of all heads, state.qkv -> state.mixed, and its way back, scratch.mixed_gradient ->
+  /// scratch.qkv_gradient. Padding of qkv repeats the last cell, padding of the gradient is 0.
+  void (*attention)(const Dimensions&, const LayerState&, const Scratch&);
+  void (*attention_backward)(const Dimensions&, const LayerState&, const Scratch&);
+  /// For tests: exp on [-87.3, 0], and GELU with its derivative, of `count` (a multiple of kMaxLanes) values.
+  void (*exponential)(const float* x, int count, float* y);
+  void (*gelu)(const float* x, int count, float* y, float* derivative);
+};
+
+const Kernels& baseline_kernels();
+/// Null where the build has no such kernels.
+const Kernels* avx2_kernels();
+const Kernels* avx512_kernels();
+
+}  // namespace mgrn::model::cpu

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/cpu/kernel_table.hpp"
+
+namespace mgrn::model::cpu {
+
+const Kernels* avx512_kernels() {
+  static constexpr Kernels kTable = kernel_table("avx512");
+  return &kTable;
+}
+
+}  // namespace mgrn::model::cpu

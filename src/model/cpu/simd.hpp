@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vectors of the instruction set that the including file is compiled for. Everything here has internal
+// linkage and calls nothing from the standard library: a weak symbol of a file compiled for AVX2 could
+// otherwise replace the baseline's at link time and fault on an older processor.
+#pragma once
+
+#include <cstdint>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace mgrn::model::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+constexpr int kVectorBytes = kLanes * 4;
+
+typedef float Vector __attribute__((vector_size(kVectorBytes), may_alias));
+typedef std::int32_t Integers __attribute__((vector_size(kVectorBytes), may_alias));
+typedef float LooseVector __attribute__((vector_size(kVectorBytes), may_alias, aligned(4)));
+
+inline Vector load(const float* from) {
+  return *reinterpret_cast<const Vector*>(from);
+}
+inline void store(float* to, Vector value) {
+  *reinterpret_cast<Vector*>(to) = value;
+}
+inline Vector load_loose(const float* from) {
+  return *reinterpret_cast<const LooseVector*>(from);
+}
+inline void store_loose(float* to, Vector value) {
+  *reinterpret_cast<LooseVector*>(to) = value;
+}
+
+inline Vector splat(float value) {
+#if defined(__AVX512F__)
+  return _mm512_set1_ps(value);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_set1_ps(value);
+#else
+  return Vector{value, value, value, value};
+#endif
+}
+
+/// a b + c; one rounding where the instruction set has it.
+inline Vector fma(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+inline float fma(float a, float b, float c) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// A NaN in the first operand stays: a gradient that went wrong must be seen as such by the reduction.
+inline Vector at_least(Vector value, Vector bound) {
+  return value < bound ? bound : value;
+}
+inline Vector at_most(Vector value, Vector bound) {
+  return value > bound ? bound : value;
+}
+
+inline Vector absolute(Vector value) {
+  return reinterpret_cast<Vector>(reinterpret_cast<Integers>(value) & 0x7FFFFFFF);
+}
+
+inline Vector square_root(Vector value) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), value);  // g++ 12 warns of the plain one
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_sqrt_ps(value);
+#else
+  for (int lane = 0; lane < kLanes; ++lane) value[lane] = __builtin_sqrtf(value[lane]);
+  return value;
+#endif
+}
+
+/// The lanes' sum, halving: a fixed order.
+inline float sum(Vector value) {
+#if defined(__AVX512F__)
+  const auto eight = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
+                     __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+  const auto four =
+      __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#elif defined(__AVX2__) && defined(__FMA__)
+  const auto four =
+      __builtin_shufflevector(value, value, 0, 1, 2, 3) + __builtin_shufflevector(value, value, 4, 5, 6, 7);
+#else
+  const Vector four = value;
+#endif
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+inline float largest(Vector value) {
+  float result = value[0];
+  for (int lane = 1; lane < kLanes; ++lane) result = value[lane] > result ? value[lane] : result;
+  return result;
+}
+
+inline float smallest(Vector value) {
+  float result = value[0];
+  for (int lane = 1; lane < kLanes; ++lane) result = value[lane] < result ? value[lane] : result;
+  return result;
+}
+
+/// `value` where first + lane < limit, else 0.
+inline Vector keep_below(Vector value, int first, int limit) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if (first + lane >= limit) value[lane] = 0.0f;
+  }
+  return value;
+}
+
+}  // namespace
+}  // namespace mgrn::model::cpu

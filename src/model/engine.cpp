@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/model/engine.hpp"
+
+#include "model/checks.hpp"
+#include "model/cpu/fused_engine.hpp"
+#include "model/reference.hpp"
+
+namespace mgrn::model {
+
+std::unique_ptr<Engine> make_engine(const Shape& shape, int micro_batch, const EngineOptions& options) {
+  validate(shape);
+  check_options(micro_batch, options);
+  if (options.kind == "reference") return make_reference_engine(shape, micro_batch, options);
+  return cpu::make_fused_engine(shape, micro_batch, options);
+}
+
+}  // namespace mgrn::model
