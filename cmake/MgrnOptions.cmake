@@ -30,7 +30,7 @@ add_library(mgrn_warnings INTERFACE)
 add_library(mgrn::warnings ALIAS mgrn_warnings)
 target_compile_options(mgrn_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
-  -Wold-style-cast -Woverloaded-virtual -Wnull-dereference>)
+  -Wold-style-cast -Woverloaded-virtual>)
 if(MGRN_WARNINGS_AS_ERRORS)
   target_compile_options(mgrn_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()

@@ -36,9 +36,9 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
     return static_cast<int>(base::ExitCode::done);
   }
   const Config& config = invocation.config;
-  const bool alone = world.size() == 1;
-  base::start_log(level_named(config.log_level), world.rank() == 0 || config.log_rank == "all",
-                  alone ? "" : "rank " + std::to_string(world.rank()) + ": ");
+  const bool all_speak = config.log_rank == "all";
+  base::start_log(level_named(config.log_level), world.rank() == 0 || all_speak,
+                  all_speak ? "rank " + std::to_string(world.rank()) + ": " : "");
   comm::require_same(world, "command and configuration",
                      config.command + "\nout = " + config.out.string() + "\n" + config.train.config_text);
   base::watch_stop_signals();
