@@ -76,10 +76,10 @@ Settings resolve(Settings settings) {
     settings.rules_seed = settings.seed;
   }
   if (settings.rna_counts == 0.0) {
-    settings.rna_counts = std::min(1.0 * static_cast<double>(settings.genes), 8000.0);
+    settings.rna_counts = std::min(2.0 * static_cast<double>(settings.genes), 6000.0);
   }
   if (settings.atac_counts == 0.0) {
-    settings.atac_counts = 0.06 * static_cast<double>(settings.peaks);
+    settings.atac_counts = 0.08 * static_cast<double>(settings.peaks);
   }
   return settings;
 }

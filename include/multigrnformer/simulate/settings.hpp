@@ -43,15 +43,15 @@ struct Settings {
   // Cells
   std::uint64_t states = 4;     ///< cell types
   double state_activity = 0.6;  ///< SD of a TF's activity between states
-  double cell_activity = 0.9;   ///< SD of a TF's activity between cells of one state
+  double cell_activity = 1.0;   ///< SD of a TF's activity between cells of one state
   double low_quality =
       0.03;  ///< share of damaged cells: a fifth of the depth, five times the mitochondrial share
   double doublets = 0.0;  ///< share of barcodes that hold two cells
 
   // Measurement
-  double rna_counts = 0.0;     ///< median UMIs per cell; 0: 1.0 per gene, at most 8,000
-  double atac_counts = 0.0;    ///< median counts in peaks per cell; 0: 0.06 per peak
-  double depth_spread = 0.35;  ///< SD of the cells' log depth
+  double rna_counts = 0.0;     ///< median UMIs per cell; 0: 2 per gene, at most 6,000
+  double atac_counts = 0.0;    ///< median counts in peaks per cell; 0: 0.08 per peak
+  double depth_spread = 0.4;  ///< SD of the cells' log depth
   double dispersion =
       0.2;  ///< of the negative binomial counts (variance = mean + dispersion mean^2); 0: Poisson
   double dropout = 0.0;  ///< share of non-zero RNA entries lost in addition to low depth
