@@ -195,7 +195,6 @@ TEST(Attention, BothWaysMatchDoublePrecisionOverManyDraws) {
             quadratic.see(head, compute(*kernels, head, false), exact);
             const Computed got = compute(*kernels, head, true);
             linear.see(head, got, exact);
-            if (std::getenv("DBG")) { Worst one; one.see(head,got,exact); if (one.dk>4e-6||one.dv>4e-6) printf("%s R %g cloud %d n %d off %g panels %d dk %.1e dv %.1e\n",kernels->name,range,(int)cloud,n,offset,got.panels,one.dk,one.dv);}
             linear_heads += got.panels > 0 ? 1 : 0;
             panelled += got.panels > 1 ? 1 : 0;
           }

@@ -3,7 +3,7 @@
 //
 // A scalar head's output is a function of one number, the query: o(q) = sum_j v_j e^(q k_j) / sum_j e^(q
 // k_j). On a panel of queries |q - c_q| <= h the exponential of t s, with t and s the scaled distances from
-// c_q and from the key centre, is a polynomial in the product t s of 5 to 26 terms (Chebyshev series,
+// c_q and from the key centre, is a polynomial in the product t s of 5 to 21 terms (Chebyshev series,
 // rewritten in powers), and a polynomial in a product is diagonal in the moments sum_j w_j s_j^m. So keys are
 // read once to form moments and queries once to evaluate, forward and backward alike.
 //
@@ -222,7 +222,7 @@ inline bool linear_forward(const Dimensions& d, const float* q, float low, float
                            const float* values, float* rows, HeadPlan& plan, int* slot, float* mixed,
                            float* slope, float* inverse_total) {
   const float range = 0.5f * (high - low) * plan.key_half;
-  if (!(range < 5.0f * kMaxPanels)) return false;
+  if (!(range < 3.4f * kMaxPanels)) return false;
   const int room = slot_room(d);
   float* w = rows;
   float* s = rows + room;
@@ -230,8 +230,8 @@ inline bool linear_forward(const Dimensions& d, const float* q, float low, float
   float* sorted_mixed = rows + 3 * room;
   float* sorted_slope = rows + 4 * room;
   float* sorted_inverse = rows + 5 * room;
-  int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.25f) + 1;
-  for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count *= 2) {
+  int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
+  for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count += (count + 1) / 2) {
     assign_panels(d, q, low, high, count, plan, slot);
     bool good = true;
     if (count == 1) {

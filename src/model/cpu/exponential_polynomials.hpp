@@ -8,7 +8,7 @@
 
 namespace mgrn::model::cpu {
 
-/// By ascending range, 1/16 to 10. Built on first use, thread-safe; lives as long as the program.
+/// By ascending range, 1/16 to 7. Built on first use, thread-safe; lives as long as the program.
 std::span<const ExponentialPolynomial> exponential_polynomials();
 
 }  // namespace mgrn::model::cpu
