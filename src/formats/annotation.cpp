@@ -103,7 +103,9 @@ class GtfBuilder {
       described_.back() = true;
       return;
     }
-    // The latest transcript of that name that holds the exon; without transcript lines, the open one.
+    // The latest transcript of that name that holds the exon, else the latest that overlaps it (some files
+    // disagree by a base at the ends). One without a transcript line is as long as its exons.
+    std::size_t overlapping = kNone;
     for (auto index = same.rbegin(); index != same.rend(); ++index) {
       Transcript& transcript = transcripts_[*index];
       if (!described_[*index]) {
@@ -116,6 +118,13 @@ class GtfBuilder {
         transcript.exons.push_back(interval);
         return;
       }
+      if (overlapping == kNone && interval.start < transcript.end && interval.end > transcript.start) {
+        overlapping = *index;
+      }
+    }
+    if (overlapping != kNone) {
+      transcripts_[overlapping].exons.push_back(interval);
+      return;
     }
     same.push_back(open(fields[0], id, symbol, forward, interval));
     transcripts_.back().exons.push_back(interval);
@@ -151,6 +160,8 @@ class GtfBuilder {
     described_.push_back(false);
     return transcripts_.size() - 1;
   }
+
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
   std::string key_;
   std::vector<Transcript> transcripts_;

@@ -60,12 +60,12 @@ class MatrixSource {
 enum class Modality { rna, atac };
 
 struct MatrixOptions {
-  std::string layer;                  ///< .h5ad/.h5mu: name of a layer; empty: X
+  std::string layer = {};             ///< .h5ad/.h5mu: name of a layer; empty: X
   Modality modality = Modality::rna;  ///< .h5mu: which modality; a text matrix has one type of feature: this
                                       ///< (peaks are also recognised by their names)
   /// Gene symbols to hold row and column names of a text matrix against (those of the annotation, say), in
   /// any case. Optional: without them names that look like genes, peaks or barcodes decide.
-  std::vector<std::string> known_genes;
+  std::vector<std::string> known_genes = {};
 };
 
 /// Opens 10x .h5 (multiome and gene-only, v2 and v3), a 10x Matrix Market folder (plain or gz, also by the
