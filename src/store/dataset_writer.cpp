@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-#include "abandoned_file.hpp"
+#include "disk.hpp"
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
@@ -30,6 +30,8 @@ using schema::kChunk;
 
 constexpr std::uint64_t kWidth = 4;         // bytes of an element of every matrix column
 constexpr std::uint64_t kRoundChunks = 64;  // chunks one rank writes at a time: bounds HDF5's buffers
+
+constexpr std::uint64_t kAccounts = std::uint64_t{1} << 18;  // bytes of metadata per flush, generously
 
 // A stretch of a column, in elements counted from the layer's first.
 struct Range {
@@ -158,6 +160,7 @@ struct DatasetWriter::State {
       for (auto& layer : layers) {
         static_cast<void>(new LayerState(std::move(layer)));
       }
+      static_cast<void>(new std::vector<hdf5::Dataset>(std::move(known)));
       static_cast<void>(new hdf5::File(std::move(*file)));
     } else {
       redirect_into_nowhere(*file);
@@ -225,6 +228,7 @@ struct DatasetWriter::State {
         column.dataset.reset();
       }
     }
+    known.clear();
   }
 
   // Collective.
@@ -247,12 +251,13 @@ struct DatasetWriter::State {
     });
     name = comm::broadcast_text(communicator, name);
     on_writers([&] {
+      const hdf5::Identifier access(
+          parallel ? comm::parallel_file_access(communicator) : H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+      // No chunk cache: a write reaches the file at once, and fails there and then if it fails.
+      H5Pset_cache(access.get(), 0, 521, 0, 0.75);
+      file = hdf5::File::create(name, access.get());
       if (parallel) {
-        const hdf5::Identifier access(comm::parallel_file_access(communicator), H5Pclose);
-        file = hdf5::File::create(name, access.get());
         transfer = hdf5::Identifier(comm::collective_transfer(), H5Pclose);
-      } else {
-        file = hdf5::File::create(name);
       }
     });
   }
@@ -261,6 +266,7 @@ struct DatasetWriter::State {
   void create_columns(Layer layer) {
     LayerState& state = layers[static_cast<std::size_t>(layer)];
     const hdf5::Layout layout{.chunk = {kChunk}, .deflate = schema::kDeflate, .extendable = true};
+    const hdf5::Group group = file->create_group(schema::group_of(layer));
     for (auto& column : state.columns) {
       const std::string path = std::string(schema::group_of(layer)) + "/" + column.column.name;
       column.dataset = column.column.integer ? file->create_dataset<std::uint32_t>(path, {0}, layout)
@@ -282,13 +288,10 @@ struct DatasetWriter::State {
       const auto first = std::min(mine.first + static_cast<std::uint64_t>(round) * step, mine.last);
       const Range part{first, std::min(first + step, mine.last)};
       if (parallel) {
-        // In the midst of a collective write MPI-IO cannot fail on some ranks only: look before.
-        const auto space = std::min(step * communicator.size(), all.size()) * kWidth;
-        comm::agree(communicator, [&] {
-          if (is_root()) {
-            base::require_free_space(folder(), space + kChunk, "the dataset");
-          }
-        });
+        // In the midst of a collective write nothing may fail on some ranks only: reserve before.
+        const auto space =
+            std::min(step * static_cast<std::uint64_t>(communicator.size()), all.size()) * kWidth;
+        reserve_on_root(space);
       }
       on_writers([&] {
         const auto raw = bytes.subspan((part.first - mine.first) * kWidth, part.size() * kWidth);
@@ -303,6 +306,16 @@ struct DatasetWriter::State {
     for (const auto& other : communicator.all_gather(std::as_bytes(std::span(&piece, 1)))) {
       column.checksum.append(comm::from_bytes<Checksum>(other).at(0));
     }
+  }
+
+  // Collective. Room for `bytes` of data, and for what HDF5 needs to keep account of them.
+  void reserve_on_root(std::uint64_t bytes) {
+    comm::agree(communicator, [&] {
+      if (is_root()) {
+        const auto lock = schema::lock_hdf5();
+        reserve(temporary->temporary(), *file, bytes + kAccounts);
+      }
+    });
   }
 
   template <typename T>
@@ -410,7 +423,8 @@ struct DatasetWriter::State {
   void write_known(const std::string& path, const std::vector<T>& values, base::Json& checksums) {
     checksums[path] = checksum_of(std::span(values)).text();
     on_writers([&] {
-      hdf5::Dataset dataset = file->create_dataset<T>(path, {values.size()}, small_layout());
+      hdf5::Dataset& dataset =
+          known.emplace_back(file->create_dataset<T>(path, {values.size()}, small_layout()));
       const std::uint64_t count = is_root() ? values.size() : 0;
       if (!values.empty()) {
         dataset.write(hdf5::Shape{0}, hdf5::Shape{count}, std::span(values).first(count), transfer_list());
@@ -424,7 +438,8 @@ struct DatasetWriter::State {
     }
     checksums[path] = checksum_of(std::span<const char>(schema::padded(texts, width))).text();
     on_writers([&] {
-      hdf5::Dataset dataset = file->create_strings(path, {texts.size()}, width, small_layout());
+      hdf5::Dataset& dataset =
+          known.emplace_back(file->create_strings(path, {texts.size()}, width, small_layout()));
       const std::uint64_t count = is_root() ? texts.size() : 0;
       if (!texts.empty()) {
         dataset.write_strings(hdf5::Shape{0}, hdf5::Shape{count}, std::span(texts).first(count),
@@ -486,6 +501,7 @@ struct DatasetWriter::State {
       file->write_attribute("has_atac", static_cast<std::uint8_t>(header.has_atac ? 1 : 0));
       file->write_string_attribute("checksums", base::json_line(checksums));
     });
+    reserve_on_root(0);
     on_writers([&] { flush(*file); });
     on_writers([&] {
       close_datasets();
@@ -494,15 +510,12 @@ struct DatasetWriter::State {
     file.reset();
     comm::agree(communicator, [&] {
       if (is_root()) {
+        release(temporary->temporary());
         temporary->commit();
       }
     });
     temporary.reset();
     unusable = true;
-  }
-
-  std::filesystem::path folder() const {
-    return file_name.has_parent_path() ? file_name.parent_path() : std::filesystem::path(".");
   }
 
   comm::Communicator& communicator;
@@ -512,6 +525,8 @@ struct DatasetWriter::State {
   std::optional<base::AtomicFile> temporary;  // rank 0: removes the file unless committed
   hdf5::Identifier transfer;
   std::optional<hdf5::File> file;  // on ranks that write
+  // Datasets stay open until all is flushed: closing one may write, and its failure would go unnoticed.
+  std::vector<hdf5::Dataset> known;
   LayerState layers[2];
 };
 
