@@ -54,6 +54,8 @@ configure() {
 
 build() {
   local lock
+  # What one clone has compiled, ccache gives to the next one in another folder.
+  export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$MGRN_ROOT} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
   mkdir -p "$MGRN_BUILD"
   exec {lock}>"$MGRN_BUILD/.lock"
   flock -n "$lock" || { say "waiting for another build in $MGRN_BUILD"; flock "$lock"; }
