@@ -87,7 +87,8 @@ CellGenerator::CellGenerator(const Settings& settings, const Genome& genome, con
 
   double total = 0.0;
   for (std::size_t g = genome.regulated; g < genome.genes.size(); ++g) {
-    mitochondrial_share_.push_back(std::exp(0.5 * stream(settings.rules_seed, "gene level", g).normal()));
+    mitochondrial_share_.push_back(
+        std::exp(0.5 * stream(settings.rules_seed, "mitochondrial level", g - genome.regulated).normal()));
     total += mitochondrial_share_.back();
   }
   for (double& share : mitochondrial_share_) {

@@ -31,6 +31,7 @@ void name_genes(Genome& genome, const Settings& settings) {
   const bool mouse = settings.organism == Organism::mouse;
   for (std::uint32_t g = 0; g < genome.genes.size(); ++g) {
     Gene& gene = genome.genes[g];
+    gene.number = g < genome.tfs ? g : (std::uint64_t{1} << 24) + g - genome.tfs;
     gene.id = (mouse ? "SIMMUSG" : "SIMG") + padded(g + 1, 11);
     if (g < genome.tfs) {
       gene.symbol = (mouse ? "Tf" : "TF") + padded(g + 1, 4);
@@ -91,7 +92,7 @@ std::vector<std::int64_t> place_genes(Genome& genome, const Settings& settings) 
   std::vector<std::int64_t> lengths(genome.chromosomes.size(), 100'000);
   for (std::uint32_t place = 0; place < genome.regulated; ++place) {
     Gene& gene = genome.genes[order[place]];
-    base::PhiloxStream random = stream(seed, "gene place", order[place]);
+    base::PhiloxStream random = stream(seed, "gene place", gene.number);
     gene.chromosome = static_cast<std::uint32_t>(std::uint64_t{place} * chromosomes / genome.regulated);
     std::int64_t& cursor = lengths[gene.chromosome];
     const auto gap = static_cast<std::int64_t>(10'000.0 - 55'000.0 * std::log1p(-random.uniform()));
@@ -134,26 +135,29 @@ std::vector<Site> make_sites(const Genome& genome, const Settings& settings,
   const std::uint64_t seed = settings.rules_seed;
   std::vector<Site> sites;
   sites.reserve(settings.peaks);
-  const auto add = [&](std::uint32_t chromosome, std::int64_t center, PeakKind kind, std::uint32_t gene) {
-    sites.push_back({.peak = {.chromosome = chromosome, .kind = kind, .gene = gene}, .center = center});
+  const auto add = [&](std::uint32_t chromosome, std::int64_t center, PeakKind kind, std::uint32_t gene,
+                       std::uint64_t ordinal) {
+    sites.push_back({.peak = {.chromosome = chromosome, .kind = kind, .gene = gene, .ordinal = ordinal},
+                     .center = center});
   };
   const std::uint64_t promoters = std::min<std::uint64_t>(settings.peaks, genome.regulated);
   for (std::uint32_t g = 0; g < promoters; ++g) {
-    base::PhiloxStream random = stream(seed, "promoter", g);
     const Gene& gene = genome.genes[g];
+    base::PhiloxStream random = stream(seed, "promoter", gene.number);
     add(gene.chromosome, gene.tss() + static_cast<std::int64_t>(150.0 * random.normal()), PeakKind::promoter,
-        g);
+        g, 0);
   }
   // Of the other peaks 60 % are enhancers of some gene, at most three per gene; the rest are unrelated.
   const std::uint64_t enhancers =
       std::min<std::uint64_t>((settings.peaks - promoters) * 6 / 10, 3 * std::uint64_t{genome.regulated});
   for (std::uint64_t e = 0; e < enhancers; ++e) {
     const auto g = static_cast<std::uint32_t>(e % genome.regulated);
-    base::PhiloxStream random = stream(seed, "enhancer", g, e / genome.regulated);
     const Gene& gene = genome.genes[g];
+    base::PhiloxStream random = stream(seed, "enhancer", gene.number, e / genome.regulated);
     // Log-uniform from 3 to 60 kb, median 13 kb.
     const auto distance = static_cast<std::int64_t>(3'000.0 * std::pow(20.0, random.uniform()));
-    add(gene.chromosome, gene.tss() + (random.below(2) == 0 ? distance : -distance), PeakKind::enhancer, g);
+    add(gene.chromosome, gene.tss() + (random.below(2) == 0 ? distance : -distance), PeakKind::enhancer, g,
+        e / genome.regulated);
   }
   // Background peaks lie anywhere on the chromosomes that have genes, by length.
   std::vector<double> until(lengths.size() - 1);
@@ -168,7 +172,7 @@ std::vector<Site> make_sites(const Genome& genome, const Settings& settings,
     const auto c =
         static_cast<std::size_t>(std::upper_bound(until.begin(), until.end(), place) - until.begin());
     const double before = c == 0 ? 0.0 : until[c - 1];
-    add(static_cast<std::uint32_t>(c), static_cast<std::int64_t>(place - before), PeakKind::background, 0);
+    add(static_cast<std::uint32_t>(c), static_cast<std::int64_t>(place - before), PeakKind::background, 0, b);
   }
   return sites;
 }

@@ -20,6 +20,8 @@ std::uint64_t mitochondrial_genes(std::uint64_t genes);
 struct Gene {
   std::string symbol;
   std::string id;
+  /// Names the gene in random streams: the same for a symbol in datasets of any size.
+  std::uint64_t number = 0;
   std::uint32_t chromosome = 0;
   std::int64_t start = 0;  ///< 0-based
   std::int64_t end = 0;    ///< exclusive
@@ -36,7 +38,8 @@ struct Peak {
   std::int64_t start = 0;
   std::int64_t end = 0;
   PeakKind kind = PeakKind::background;
-  std::uint32_t gene = 0;  ///< of promoters and enhancers
+  std::uint32_t gene = 0;     ///< of promoters and enhancers
+  std::uint64_t ordinal = 0;  ///< of its kind, and within its gene
 };
 
 struct Genome {

@@ -81,7 +81,8 @@ std::vector<Rule> make_edges(const Settings& settings, const Genome& genome) {
   }
   std::vector<double> popularity(genes);
   for (std::uint64_t g = 0; g < genes; ++g) {
-    popularity[g] = std::exp(kInDegreeSpread * stream(settings.rules_seed, "in-degree", g).normal());
+    popularity[g] =
+        std::exp(kInDegreeSpread * stream(settings.rules_seed, "in-degree", genome.genes[g].number).normal());
   }
   const std::uint64_t most = std::max<std::uint64_t>(
       1,
@@ -107,9 +108,10 @@ std::vector<Rule> make_edges(const Settings& settings, const Genome& genome) {
     targets.clear();
     for (std::uint32_t g = 0; g < genes; ++g) {
       if (g != k) {
-        base::PhiloxStream common = stream(settings.rules_seed, "edge", k, g);
+        base::PhiloxStream common = stream(settings.rules_seed, "edge", k, genome.genes[g].number);
         const bool shared = common.uniform() < settings.shared_rules;
-        const double draw = shared ? common.uniform() : stream(settings.seed, "own edge", k, g).uniform();
+        const double draw = shared ? common.uniform()
+                                   : stream(settings.seed, "own edge", k, genome.genes[g].number).uniform();
         targets.push_back({-std::log1p(-draw) / popularity[g], g, shared});
       }
     }
@@ -121,32 +123,38 @@ std::vector<Rule> make_edges(const Settings& settings, const Genome& genome) {
     std::sort(targets.begin(), targets.end(),
               [](const Target& a, const Target& b) { return a.gene < b.gene; });
     for (const Target& target : targets) {
-      rules.push_back(make_rule(settings, genome, k, target.gene,
-                                target.shared ? stream(settings.rules_seed, "rule", k, target.gene)
-                                              : stream(settings.seed, "own rule", k, target.gene)));
+      rules.push_back(
+          make_rule(settings, genome, k, target.gene,
+                    target.shared ? stream(settings.rules_seed, "rule", k, genome.genes[target.gene].number)
+                                  : stream(settings.seed, "own rule", k, genome.genes[target.gene].number)));
     }
   }
   return rules;
 }
 
 double gene_level(const Settings& settings, const Genome& genome, std::uint32_t g) {
-  const double own = settings.batch * stream(settings.seed, "gene batch", g).normal();
-  const double spread = kGeneLevelSpread * stream(settings.rules_seed, "gene level", g).normal();
+  const double own = settings.batch * stream(settings.seed, "gene batch", genome.genes[g].number).normal();
+  const double spread =
+      kGeneLevelSpread * stream(settings.rules_seed, "gene level", genome.genes[g].number).normal();
   return (g < genome.tfs ? kTfLevel : 0.0) + spread + own;
 }
 
 double peak_level(const Settings& settings, const Genome& genome, std::uint32_t p) {
+  const Peak& peak = genome.peaks[p];
   const double own = settings.batch * stream(settings.seed, "peak batch", p).normal();
-  const double draw = stream(settings.rules_seed, "peak level", p).normal();
-  switch (genome.peaks[p].kind) {
+  const auto draw = [&](const char* what) {
+    const std::uint64_t gene = peak.kind == PeakKind::background ? 0 : genome.genes[peak.gene].number;
+    return stream(settings.rules_seed, what, gene, peak.ordinal).normal();
+  };
+  switch (peak.kind) {
     case PeakKind::promoter:
-      return kPromoterLevel + kPromoterSpread * draw + own;
+      return kPromoterLevel + kPromoterSpread * draw("promoter level") + own;
     case PeakKind::enhancer:
-      return kEnhancerLevel + kEnhancerSpread * draw + own;
+      return kEnhancerLevel + kEnhancerSpread * draw("enhancer level") + own;
     case PeakKind::background:
       break;
   }
-  return kBackgroundLevel + kBackgroundSpread * draw + own;
+  return kBackgroundLevel + kBackgroundSpread * draw("background level") + own;
 }
 
 }  // namespace
