@@ -110,7 +110,8 @@ class AnndataSource : public MatrixSource {
   AnndataSource(hdf5::File file, const std::string& root, const MatrixOptions& options,
                 const std::string& container)
       : file_(std::move(file)) {
-    const hdf5::Group top = root.empty() ? file_.group("/") : file_.group(root);
+    std::optional<hdf5::Group> nested;
+    const hdf5::Group& top = root.empty() ? file_ : nested.emplace(file_.group(root));
     const Frame obs(top, "obs");
     const Frame var(top, "var");
     barcodes_ = obs.index();

@@ -378,7 +378,8 @@ bool parse_interval(const std::string& name, GenomicInterval& interval) {
     return false;
   }
   const std::size_t first = text.find_last_of("-_:", second - 1);
-  if (first == std::string_view::npos || first == 0) {
+  if (first == std::string_view::npos || first == 0 ||
+      std::string_view("-_:").find(text[first - 1]) != std::string_view::npos) {
     return false;
   }
   const std::string_view start_text = text.substr(first + 1, second - first - 1);

@@ -469,15 +469,14 @@ std::string Group::child(const std::string& name) const {
 bool Group::has(const std::string& name) const {
   silence();
   // H5Lexists wants every link on the way to exist, so the path is walked part by part.
-  std::size_t end = 0;
-  while (end != std::string::npos) {
-    end = name.find('/', end + 1);
+  for (std::size_t end = 0; end < name.size();) {
+    end = std::min(name.find('/', end + 1), name.size());
     const std::string part = name.substr(0, end);
     if (MGRN_H5("look up '" + name + "' in", H5Lexists(id(), part.c_str(), H5P_DEFAULT)) == 0 ||
         MGRN_H5("look up '" + name + "' in", H5Oexists_by_name(id(), part.c_str(), H5P_DEFAULT)) == 0) {
       return false;
     }
-    if (end != std::string::npos && !has_group(part)) {
+    if (end < name.size() && !has_group(part)) {
       return false;
     }
   }

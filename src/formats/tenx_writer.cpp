@@ -114,17 +114,18 @@ TenxH5Writer::~TenxH5Writer() = default;
 void TenxH5Writer::append(const CellBlock& block) {
   State& state = *state_;
   require_block(block, state.indptr.size() - 1, state.cell_count, state.feature_count, state.file);
+  // Counts are checked before anything changes, so that a refused block leaves the writer as it was.
+  std::vector<std::int32_t> counts(block.feature.size());
+  std::transform(block.value.begin(), block.value.end(), counts.begin(),
+                 [&state](float value) { return as_count(value, state.file); });
   const auto before = static_cast<std::uint64_t>(state.indptr.back());
   for (std::size_t i = 1; i < block.offsets.size(); ++i) {
     state.indptr.push_back(static_cast<std::int64_t>(before + block.offsets[i] - block.offsets[0]));
   }
-  const std::uint64_t added = block.feature.size();
+  const std::uint64_t added = counts.size();
   if (added == 0) {
     return;
   }
-  std::vector<std::int32_t> counts(added);
-  std::transform(block.value.begin(), block.value.end(), counts.begin(),
-                 [&state](float value) { return as_count(value, state.file); });
   const std::vector<std::int64_t> indices(block.feature.begin(), block.feature.end());
   state.data.extend({before + added});
   state.indices.extend({before + added});

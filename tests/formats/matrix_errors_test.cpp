@@ -202,7 +202,7 @@ TEST_F(BadMatrix, FolderWithoutMatrixOrWithoutBarcodes) {
 
 TEST_F(BadMatrix, MatrixMarketMistakes) {
   const std::string banner = "%%MatrixMarket matrix coordinate integer general\n%c\n";
-  fails(mtx(banner + "3 2 1\n1 1 1\n4 4 1\n"), {"matrix.mtx", "more entries", "line 5"});
+  fails(mtx(banner + "2 3 1\n1 1 1\n2 3 1\n"), {"matrix.mtx", "more entries", "line 5"});
   fails(mtx(banner + "5 3 1\n1 1 1\n"), {"matrix.mtx", "line 3", "2 features x 3 cells", "5 x 3"});
   fails(mtx(banner + "2 3 2\n1 1 1\n"), {"matrix.mtx", "truncated", "expected 2 entries, got 1"});
   fails(mtx(banner + "2 3 1\n3 1 1\n"), {"line 4", "out of range", "3, 1"});

@@ -187,7 +187,8 @@ TEST(TextWriter, GzipIsByteStableAndNothingIsLeftWithoutFinish) {
     writer.write("half");
   }
   EXPECT_FALSE(std::filesystem::exists(folder / "c.txt"));
-  expect_error(base::ExitCode::output, [&] { write(folder / "none/d.txt", "x"); }, {"none/d.txt"});
+  expect_error(base::ExitCode::output, [&] { formats::write_text(folder / "none/d.txt", "x"); },
+               {"none/d.txt"});
 }
 
 }  // namespace
