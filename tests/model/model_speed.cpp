@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Samples per second of one thread's training step: model_speed [cells] [seconds].
+// Samples per second of one thread's training step: model_speed [cells] [seconds] [engine, such as
+// linear/avx2].
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
                                    {"quadratic", "auto", 0},     {"quadratic", "avx512", 0},
                                    {"quadratic", "baseline", 0}, {"reference", "auto", 0}};
   for (const EngineOptions& option : options) {
+    if (argc > 3 && option.kind + "/" + option.isa != argv[3]) continue;
     try {
       const auto engine = make_engine(shape, 16, option);
       engine->gradient(parameters, samples.batch(), gradient);
