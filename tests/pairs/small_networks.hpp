@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <set>
@@ -56,7 +57,7 @@ inline Case random_case(std::uint32_t tfs, std::uint32_t genes, std::uint32_t ed
     const double u = random.uniform();
     const double v = random.uniform();
     const auto tf = static_cast<std::uint32_t>(u * u * tfs);
-    const auto gene = static_cast<std::uint32_t>(v * v * genes);
+    const auto gene = static_cast<std::uint32_t>(v * std::sqrt(std::sqrt(v)) * genes);
     if (tf != gene && seen.emplace(tf, gene).second) {
       result.network.edges.push_back({symbols[tf], symbols[gene]});
     }

@@ -20,21 +20,14 @@ TEST_P(DegreeControl, DegreeOnlyAurocIsInTheKnownRangeOfEachRule) {
     Negatives rule;
     double low, high;
   };
-  for (const Range& range : {Range{Negatives::multignn, 0.87, 0.98}, Range{Negatives::network, 0.61, 0.89},
+  for (const Range& range : {Range{Negatives::multignn, 0.87, 0.98}, Range{Negatives::network, 0.60, 0.90},
                              Range{Negatives::degree_matched, 0.45, 0.55}}) {
     for (const std::uint64_t seed : {1u, 2u}) {
       const Split split = draw_split(one.dataset, network,
                                      {.negatives = range.rule, .by = {}, .seed = seed, .validation = 0.1});
       const double auroc = test::degree_only_auroc(split, one.dataset.genes.size());
-      EXPECT_GE(auroc, range.low);
-      EXPECT_LE(auroc, range.high);
-      std::string notes;
-      for (const std::string& note : split.notes) {
-        notes += ' ' + note;
-      }
-      std::printf("%s rule %d seed %d: %zu TFs, %zu genes, %zu edges, degree-only AUROC %.3f;%s\n",
-                  GetParam(), static_cast<int>(range.rule), static_cast<int>(seed), network.tfs.size(),
-                  network.genes.size(), network.edges.size(), auroc, notes.c_str());
+      EXPECT_GE(auroc, range.low) << "rule " << static_cast<int>(range.rule) << ", seed " << seed;
+      EXPECT_LE(auroc, range.high) << "rule " << static_cast<int>(range.rule) << ", seed " << seed;
     }
   }
 }

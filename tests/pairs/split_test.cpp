@@ -120,11 +120,10 @@ TEST_P(EverySplit, IsSortedBySetLabelAndSymbols) {
   }
 }
 
-TEST_P(EverySplit, HeldOutNodesAreOnOneSideOnly) {
+class HeldOutSplit : public EverySplit {};
+
+TEST_P(HeldOutSplit, HeldOutNodesAreOnOneSideOnly) {
   const auto by = std::get<1>(GetParam());
-  if (by == SplitBy::edge) {
-    GTEST_SKIP() << "edges are divided, not nodes";
-  }
   const Split split = draw_split(case_.dataset, network_, options());
   std::set<std::uint32_t> train, test;
   for (const LabelledPair& pair : split.pairs) {
@@ -140,6 +139,9 @@ TEST_P(EverySplit, HeldOutNodesAreOnOneSideOnly) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, EverySplit,
                          testing::Combine(testing::ValuesIn(kRules), testing::ValuesIn(kDivisions)));
+INSTANTIATE_TEST_SUITE_P(Rules, HeldOutSplit,
+                         testing::Combine(testing::ValuesIn(kRules),
+                                          testing::Values(SplitBy::tf_heldout, SplitBy::gene_heldout)));
 
 TEST(Split, TrainsOnFourFifthsWithAsManyNegativesAndTestsByEquation11) {
   const auto one = random_case(30, 150, 401, 4);
