@@ -96,7 +96,7 @@ TEST_P(AdamAgainstTorch, GivesTheSameWeightsAndNorms) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AdamAgainstTorch, testing::Values("plain", "decay", "clip"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& one) { return one.param; });
 
 TEST(Adam, ContinuesFromStoredMomentsWithTheSameBits) {
   model::Parameters straight = start_weights();
