@@ -28,9 +28,33 @@ std::string one_line(const std::string& text) {
   return out;
 }
 
+// No error leaves a user without a next step.
+const char* usual_hint(ExitCode code) {
+  switch (code) {
+    case ExitCode::usage:
+      return "multigrnformer COMMAND --help lists the keys and what they take";
+    case ExitCode::data:
+      return "mend or replace that input, then run the same command again";
+    case ExitCode::output:
+      return "check that the folder exists, that you may write there and that the disk is not full";
+    case ExitCode::stopped:
+      return "run the same command again: it goes on from the checkpoint";
+    case ExitCode::communication:
+      return "try `multigrnformer doctor` under the same launcher; docs/clusters.md names the usual causes";
+    case ExitCode::numeric:
+      return "lower train.learning_rate, and look at the data with `multigrnformer inspect`";
+    case ExitCode::done:
+    case ExitCode::internal:
+      break;
+  }
+  return "this is a defect of the program: please report it with the command line";
+}
+
 }  // namespace
 
-Error::Error(ExitCode code, ErrorText text) : code_(code), text_(std::move(text)) { format(); }
+Error::Error(ExitCode code, ErrorText text) : code_(code), text_(std::move(text)) {
+  format();
+}
 
 void Error::set_rank(int rank) {
   rank_ = rank;
@@ -55,9 +79,7 @@ void Error::format() {
   if (!text_.got.empty()) {
     message_ += (text_.expected.empty() ? ": got " : ", got ") + one_line(text_.got);
   }
-  if (!text_.hint.empty()) {
-    message_ += "\nhint: " + one_line(text_.hint);
-  }
+  message_ += "\nhint: " + (text_.hint.empty() ? usual_hint(code_) : one_line(text_.hint));
 }
 
 void throw_error(ExitCode code, ErrorText text, int rank) {

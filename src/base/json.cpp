@@ -6,9 +6,13 @@
 
 namespace mgrn::base {
 
-std::string json_text(const Json& value) { return value.dump(2) + "\n"; }
+std::string json_text(const Json& value) {
+  return value.dump(2) + "\n";
+}
 
-std::string json_line(const Json& value) { return value.dump(); }
+std::string json_line(const Json& value) {
+  return value.dump();
+}
 
 Json read_json(const std::filesystem::path& file) {
   const std::string text = read_file(file);

@@ -50,6 +50,8 @@ void log(LogLevel level, std::string_view message) {
   }
 }
 
-bool log_speaks() { return g_speaks; }
+bool log_speaks() {
+  return g_speaks;
+}
 
 }  // namespace mgrn::base

@@ -34,7 +34,9 @@ Progress::Progress(std::string task, std::uint64_t total, std::string unit)
       shown_(start_),
       terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::advance(std::uint64_t count, const std::string& note) {
   done_ += count;
@@ -58,13 +60,14 @@ void Progress::show(bool last) {
   }
   const double elapsed = Seconds(std::chrono::steady_clock::now() - start_).count();
   const double rate = elapsed > 0 ? static_cast<double>(done_) / elapsed : 0;
-  const double share = total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 1;
+  const double share =
+      total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 1;
   const std::string time =
       last ? "took " + clock_text(elapsed)
-           : "ETA " + (rate > 0 ? clock_text(static_cast<double>(total_ - std::min(done_, total_)) / rate) : "?");
-  const std::string text =
-      fmt::format("{}/{} {} ({:.0f} %), {:.1f} {}/s, {}{}{}", done_, total_, unit_, 100 * share, rate, unit_,
-                  time, note_.empty() ? "" : ", ", note_);
+           : "ETA " +
+                 (rate > 0 ? clock_text(static_cast<double>(total_ - std::min(done_, total_)) / rate) : "?");
+  const std::string text = fmt::format("{}/{} {} ({:.0f} %), {:.1f} {}/s, {}{}{}", done_, total_, unit_,
+                                       100 * share, rate, unit_, time, note_.empty() ? "" : ", ", note_);
   if (!terminal_) {
     info(task_ + ": " + text);
     return;

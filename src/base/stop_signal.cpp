@@ -29,8 +29,12 @@ void watch_stop_signals() {
   }
 }
 
-int stop_signal() { return g_signal; }
+int stop_signal() {
+  return g_signal;
+}
 
-void clear_stop_signal() { g_signal = 0; }
+void clear_stop_signal() {
+  g_signal = 0;
+}
 
 }  // namespace mgrn::base

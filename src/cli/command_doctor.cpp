@@ -71,8 +71,9 @@ void run(Config& config, comm::Communicator& world) {
   const auto line = [&](const std::string& name, const std::string& value) {
     text += fmt::format("{:<16} {}\n", name, value);
   };
-  line("communication", fmt::format("{}, {} rank{} on {} host{}", world.backend(), world.size(),
-                                    world.size() == 1 ? "" : "s", topology.nodes, topology.nodes == 1 ? "" : "s"));
+  line("communication",
+       fmt::format("{}, {} rank{} on {} host{}", world.backend(), world.size(), world.size() == 1 ? "" : "s",
+                   topology.nodes, topology.nodes == 1 ? "" : "s"));
   for (const auto& place : places) {
     const auto letters = comm::from_bytes<char>(place);
     line("", std::string(letters.begin(), letters.end()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/naming_file.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
@@ -15,8 +16,9 @@ namespace {
 [[noreturn]] void throw_usage(const std::string& what, const std::string& expected) {
   throw base::UsageError({.what = what,
                           .expected = expected,
-                          .hint = "give --run DIR for a run of this program, or --edges F for any tool's ranked "
-                                  "list"});
+                          .hint =
+                              "give --run DIR for a run of this program, or --edges F for any tool's ranked "
+                              "list"});
 }
 
 /// The metrics anew from predictions.csv and split.csv, not a copy of result.json.
@@ -61,8 +63,10 @@ base::Json evaluate_edges(const EvaluateOptions& options) {
   if (!options.tfs.empty()) {
     beeline.regulators = formats::read_tf_list(options.tfs);
   }
-  base::Json result =
-      evaluate::to_json(evaluate::evaluate_beeline(ranked, formats::read_network(options.network).edges, beeline));
+  const auto network = formats::read_network(options.network);
+  base::Json result = base::naming_file(options.edges.string(), [&] {
+    return evaluate::to_json(evaluate::evaluate_beeline(ranked, network.edges, beeline));
+  });
   result["protocol"] = "beeline";
   return result;
 }
@@ -92,13 +96,14 @@ Command evaluate_command() {
               [](KeyTable& table, Config& config) {
                 auto& options = config.evaluate;
                 table.file("run", options.run, "folder of a finished run");
-                table.file("edges", options.edges, "ranked edges: rankedEdges.csv, or CSV/TSV of TF, gene, weight");
+                table.file("edges", options.edges,
+                           "ranked edges: rankedEdges.csv, or CSV/TSV of TF, gene, weight");
                 table.file("network", options.network, "reference network, for protocol beeline");
                 table.file("tfs", options.tfs, "regulators, for early precision's universe");
                 table.file("split", options.split, "split.csv with the labelled pairs, for protocol pairs");
-                table.choice<std::string>("protocol", options.protocol,
-                                          {{"beeline", "beeline"}, {"pairs", "pairs"}},
-                                          "beeline: all ordered pairs of the network's genes; pairs: a split's");
+                table.choice<std::string>(
+                    "protocol", options.protocol, {{"beeline", "beeline"}, {"pairs", "pairs"}},
+                    "beeline: all ordered pairs of the network's genes; pairs: a split's");
                 table.flag("all-regulators", options.all_regulators,
                            "early precision over all ordered pairs instead of regulators x genes");
                 add_common_keys(table, config);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/naming_file.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
@@ -14,13 +15,16 @@ namespace {
 
 pairs::NetworkRow table_row(const Config& config, const store::Dataset& dataset) {
   const auto& settings = config.train;
-  const auto restricted =
-      pairs::restrict_network(dataset.header(), formats::read_network(settings.networks.front()),
-                              formats::read_tf_list(settings.tf_lists.front()), settings.gene_set);
+  const auto network = formats::read_network(settings.networks.front());
+  const auto tfs = formats::read_tf_list(settings.tf_lists.front());
+  const auto restricted = base::naming_file(settings.networks.front().string(), [&] {
+    return pairs::restrict_network(dataset.header(), network, tfs, settings.gene_set);
+  });
   pairs::NetworkRow row =
       pairs::network_row(dataset.file().filename().string(), dataset.header(), restricted);
   pairs::SamplerOptions options;
   options.cells = settings.shape.cells;
+  options.atac = dataset.header().has_atac;
   const pairs::Sampler sampler(dataset, restricted.genes, options);
   row.coverage = pairs::measure_coverage(sampler, restricted.edges);
   return row;
@@ -78,7 +82,8 @@ Command inspect_command() {
                 table.files("network", config.train.networks, "ground truth, CSV of TF,gene");
                 table.files("tfs", config.train.tf_lists, "list of transcription factors");
                 add_gene_set_keys(table, config, "genes", "variable");
-                table.integer("cells", config.train.shape.cells, 1, 1 << 20, "N, to count samples that repeat cells");
+                table.integer("cells", config.train.shape.cells, 1, 1 << 20,
+                              "N, to count samples that repeat cells");
                 table.flag("json", config.inspect.json, "JSON instead of text");
                 table.flag("verify", config.inspect.verify, "read the whole file and compare its checksums");
                 add_common_keys(table, config);

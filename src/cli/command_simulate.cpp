@@ -27,10 +27,11 @@ void run(Config& config, comm::Communicator& world) {
       summary = simulate::simulate(config.simulate, config.out);
     }
   });
-  print_result(world, fmt::format("simulated {} cells, {} genes ({} TFs), {} peaks, {} edges; {} RNA and {} ATAC "
-                                  "entries, in {}\n",
-                                  summary.cells, summary.genes, summary.tfs, summary.peaks, summary.edges,
-                                  summary.rna_entries, summary.atac_entries, config.out.string()));
+  print_result(world,
+               fmt::format("simulated {} cells, {} genes ({} TFs), {} peaks, {} edges; {} RNA and {} ATAC "
+                           "entries, in {}\n",
+                           summary.cells, summary.genes, summary.tfs, summary.peaks, summary.edges,
+                           summary.rna_entries, summary.atac_entries, config.out.string()));
 }
 
 }  // namespace

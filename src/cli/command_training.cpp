@@ -15,8 +15,10 @@ constexpr int kFinetuneEpochs = 10;
 
 void require(bool given, const std::string& key, const std::string& hint) {
   if (!given) {
-    throw base::UsageError(
-        {.what = "key " + key + " is missing", .expected = "--" + key + " FILE", .got = "nothing", .hint = hint});
+    throw base::UsageError({.what = "key " + key + " is missing",
+                            .expected = "--" + key + " FILE",
+                            .got = "nothing",
+                            .hint = hint});
   }
 }
 
@@ -46,13 +48,15 @@ void run_job(Config& config, comm::Communicator& world, train::Job job) {
   const base::Json result = config.runs == 1 ? train::run_training(settings, world)
                                              : train::run_repeats(settings, config.runs, world);
   const std::string table = metrics_table(result);
-  print_result(world, (table.empty() ? base::json_text(result) : table) + "results in " + config.out.string() +
-                          (config.runs == 1 ? "/result.json\n" : "/summary.json\n"));
+  print_result(world, (table.empty() ? base::json_text(result) : table) + "results in " +
+                          config.out.string() + (config.runs == 1 ? "/result.json\n" : "/summary.json\n"));
 }
 
 void add_keys(KeyTable& table, Config& config) {
-  table.file("out", config.out, "folder of the run; one that holds a checkpoint is gone on with").result = false;
-  table.integer("runs", config.runs, 1, 1000, "repeats, each with its own split, weights and cells").result = false;
+  table.file("out", config.out, "folder of the run; one that holds a checkpoint is gone on with").result =
+      false;
+  table.integer("runs", config.runs, 1, 1000, "repeats, each with its own split, weights and cells").result =
+      false;
   add_training_keys(table, config);
   add_common_keys(table, config);
 }
@@ -60,39 +64,44 @@ void add_keys(KeyTable& table, Config& config) {
 }  // namespace
 
 Command train_command() {
-  return {.name = "train",
-          .summary = "train on one dataset, then score its test pairs",
-          .usage = "--data.dataset D.h5 --data.network NET.csv --data.tfs TFS.csv --out DIR",
-          .positional = "",
-          .keys = add_keys,
-          .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::train); }};
+  return {
+      .name = "train",
+      .summary = "train on one dataset, then score its test pairs",
+      .usage = "--data.dataset D.h5 --data.network NET.csv --data.tfs TFS.csv --out DIR",
+      .positional = "",
+      .keys = add_keys,
+      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::train); }};
 }
 
 Command pretrain_command() {
-  return {.name = "pretrain",
-          .summary = "train on several datasets together",
-          .usage = "--data.dataset A.h5,B.h5 --data.network NET.csv --data.tfs TFS.csv --cross.target T.h5 --out DIR",
-          .positional = "",
-          .keys =
-              [](KeyTable& table, Config& config) {
-                config.train.epochs = kPretrainEpochs;
-                add_keys(table, config);
-              },
-          .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::pretrain); }};
+  return {
+      .name = "pretrain",
+      .summary = "train on several datasets together",
+      .usage =
+          "--data.dataset A.h5,B.h5 --data.network NET.csv --data.tfs TFS.csv --cross.target T.h5 --out DIR",
+      .positional = "",
+      .keys =
+          [](KeyTable& table, Config& config) {
+            config.train.epochs = kPretrainEpochs;
+            add_keys(table, config);
+          },
+      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::pretrain); }};
 }
 
 Command finetune_command() {
-  return {.name = "finetune",
-          .summary = "go on from pretrained weights on the target dataset",
-          .usage = "--train.init PRETRAINED/model.safetensors --data.dataset T.h5 --data.network NET.csv "
-                   "--data.tfs TFS.csv --out DIR",
-          .positional = "",
-          .keys =
-              [](KeyTable& table, Config& config) {
-                config.train.epochs = kFinetuneEpochs;
-                add_keys(table, config);
-              },
-          .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::finetune); }};
+  return {
+      .name = "finetune",
+      .summary = "go on from pretrained weights on the target dataset",
+      .usage =
+          "--train.init PRETRAINED/model.safetensors --data.dataset T.h5 --data.network NET.csv "
+          "--data.tfs TFS.csv --out DIR",
+      .positional = "",
+      .keys =
+          [](KeyTable& table, Config& config) {
+            config.train.epochs = kFinetuneEpochs;
+            add_keys(table, config);
+          },
+      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::finetune); }};
 }
 
 }  // namespace mgrn::cli

@@ -84,7 +84,9 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-Key& KeyTable::custom(Key key) { return keys_.emplace_back(std::move(key)); }
+Key& KeyTable::custom(Key key) {
+  return keys_.emplace_back(std::move(key));
+}
 
 Key& KeyTable::text(const std::string& name, const std::string& placeholder, std::string& field,
                     const std::string& help) {
@@ -137,8 +139,8 @@ Key& KeyTable::flag(const std::string& name, bool& field, const std::string& hel
 
 Key& KeyTable::integer(const std::string& name, int& field, std::int64_t least, std::int64_t most,
                        const std::string& help) {
-  return custom(integer_key(name, field, least,
-                            std::min<std::int64_t>(most, std::numeric_limits<int>::max()), help));
+  return custom(
+      integer_key(name, field, least, std::min<std::int64_t>(most, std::numeric_limits<int>::max()), help));
 }
 
 Key& KeyTable::integer(const std::string& name, std::int64_t& field, std::int64_t least, std::int64_t most,
@@ -161,7 +163,8 @@ Key& KeyTable::real(const std::string& name, double& field, double least, double
                  .set =
                      [&field, name, least, most, expected](const std::string& text) {
                        double value = 0;
-                       if (!parse_number(text, value) || !std::isfinite(value) || value < least || value > most) {
+                       if (!parse_number(text, value) || !std::isfinite(value) || value < least ||
+                           value > most) {
                          throw_illegal(name, expected, text);
                        }
                        field = value;
@@ -192,7 +195,8 @@ Key& KeyTable::word_choice(const std::string& name, const std::vector<std::strin
 }
 
 const Key* KeyTable::find(const std::string& name) const {
-  const auto place = std::find_if(keys_.begin(), keys_.end(), [&](const Key& key) { return key.name == name; });
+  const auto place =
+      std::find_if(keys_.begin(), keys_.end(), [&](const Key& key) { return key.name == name; });
   return place == keys_.end() ? nullptr : &*place;
 }
 

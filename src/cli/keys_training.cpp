@@ -30,7 +30,8 @@ void add_gene_count(KeyTable& table, const std::string& name, std::int64_t& fiel
 
 }  // namespace
 
-void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes, const std::string& variable) {
+void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes,
+                       const std::string& variable) {
   auto& gene_set = config.train.gene_set;
   add_gene_count(table, genes, gene_set.variable_genes);
   table.choice<pairs::VariableGenes>(variable, gene_set.ranking,
@@ -79,8 +80,9 @@ void add_pairs_keys(KeyTable& table, Config& config) {
                         throw base::UsageError({.what = "illegal value of pairs.cells",
                                                 .expected = "both",
                                                 .got = "\"" + text + "\"",
-                                                .hint = "this version samples the paper's cells only; leave the "
-                                                        "key out"});
+                                                .hint =
+                                                    "this version samples the paper's cells only; leave the "
+                                                    "key out"});
                       }
                     },
                 .get = [] { return std::string("both"); }});
@@ -95,7 +97,8 @@ void add_model_keys(KeyTable& table, Config& config) {
   table.integer("model.heads", shape.heads, 1, 256,
                 "attention heads; must divide model.width (default: one column each)");
   table.integer("model.hidden", shape.hidden, 1, 1 << 16, "hidden units of the predictor");
-  table.real("model.dropout", config.train.engine.dropout, 0, 0.95, "share of activations dropped in training");
+  table.real("model.dropout", config.train.engine.dropout, 0, 0.95,
+             "share of activations dropped in training");
   table.choice<model::Positions>("model.positions", shape.positions,
                                  {{"standard", model::Positions::standard},
                                   {"paper", model::Positions::paper},
@@ -115,7 +118,8 @@ void add_train_keys(KeyTable& table, Config& config) {
   table.real("train.predictor_learning_rate", settings.adam.predictor_learning_rate, 0, 10,
              "Adam's rate for the predictor");
   table.real("train.weight_decay", settings.adam.weight_decay, 0, 10, "L2 penalty");
-  table.real("train.clip", settings.adam.clip, 0, kInfinity, "largest norm of a step's gradient; 0: no limit");
+  table.real("train.clip", settings.adam.clip, 0, kInfinity,
+             "largest norm of a step's gradient; 0: no limit");
   table.real("train.validation", settings.split.validation, 0, 0.9,
              "share of training pairs held out to choose the epoch");
   table.text("train.engine", "auto|linear|quadratic|reference", settings.engine.kind,
@@ -125,10 +129,12 @@ void add_train_keys(KeyTable& table, Config& config) {
                      "exact: the same bits on any number of ranks");
   table.text("train.device", "auto|cpu|cuda", settings.device, "where the model is computed");
   table.integer("train.threads", settings.threads, 1, 1024, "threads per rank").result = false;
-  table.integer("train.checkpoint_every", settings.checkpoint_every, 0, kMany,
-                "steps between checkpoints; 0: one per epoch")
+  table
+      .integer("train.checkpoint_every", settings.checkpoint_every, 0, kMany,
+               "steps between checkpoints; 0: one per epoch")
       .result = false;
-  table.integer("train.keep_checkpoints", settings.keep_checkpoints, 1, 1000, "checkpoints kept").result = false;
+  table.integer("train.keep_checkpoints", settings.keep_checkpoints, 1, 1000, "checkpoints kept").result =
+      false;
   table.file("train.init", settings.init, "weights to start from; finetune needs it");
   table.integer("predict.votes", settings.votes, 1, 1000, "samples of cells averaged per test pair");
 }
@@ -139,8 +145,10 @@ void add_cross_keys(KeyTable& table, Config& config) {
                             {{"none", train::Leak::none}, {"same-dataset", train::Leak::same_dataset}},
                             "which pretraining pairs may equal the target's test pairs");
   table.boolean("cross.include_target", settings.include_target, "pretrain on the target dataset too");
-  table.file("cross.target", settings.target, "dataset that will be fine-tuned on: its test pairs are left out");
-  table.file("cross.target_split", settings.target_split, "split.csv of the target instead of drawing it anew");
+  table.file("cross.target", settings.target,
+             "dataset that will be fine-tuned on: its test pairs are left out");
+  table.file("cross.target_split", settings.target_split,
+             "split.csv of the target instead of drawing it anew");
   table.choice<train::Mixing>(
       "cross.mixing", settings.mixing,
       {{"proportional", train::Mixing::proportional}, {"balanced", train::Mixing::balanced}},

@@ -46,7 +46,8 @@ std::string metrics_table(const base::Json& result) {
   if (!result.contains("auroc")) {
     return {};
   }
-  std::string text = fmt::format("{:<22} {:>17} {:>17} {:>17}\n", "test pairs", "model", "degree only", "random");
+  std::string text =
+      fmt::format("{:<22} {:>17} {:>17} {:>17}\n", "test pairs", "model", "degree only", "random");
   const auto row = [&](const char* name, const char* model, const char* degree, const char* random) {
     text += fmt::format("{:<22} {:>17} {:>17} {:>17}\n", name, figure(result, model),
                         *degree != '\0' ? figure(result, degree) : "", figure(result, random));

@@ -41,13 +41,13 @@ std::vector<std::string> names_of(const KeyTable& table) {
 [[noreturn]] void throw_unknown_key(const std::string& name, const std::string& file,
                                     const std::vector<std::string>& valid, const std::string& command) {
   const std::string near = nearest_name(name, valid);
-  throw base::UsageError({.what = "unknown key " + name,
-                          .file = file,
-                          .expected = near.empty() ? "a key of `" + command + "`" : near,
-                          .got = name,
-                          .hint = near.empty() ? "multigrnformer " + command + " --help lists all keys"
-                                               : "write " + near + "; multigrnformer " + command +
-                                                     " --help lists all keys"});
+  throw base::UsageError(
+      {.what = "unknown key " + name,
+       .file = file,
+       .expected = near.empty() ? "a key of `" + command + "`" : near,
+       .got = name,
+       .hint = near.empty() ? "multigrnformer " + command + " --help lists all keys"
+                            : "write " + near + "; multigrnformer " + command + " --help lists all keys"});
 }
 
 [[noreturn]] void throw_twice(const std::string& name, const std::string& file) {
@@ -55,7 +55,8 @@ std::vector<std::string> names_of(const KeyTable& table) {
       {.what = "key " + name + " is given twice", .file = file, .hint = "keep one of the two"});
 }
 
-std::map<std::string, std::string> read_config_file(const std::filesystem::path& file, const std::string& command) {
+std::map<std::string, std::string> read_config_file(const std::filesystem::path& file,
+                                                    const std::string& command) {
   std::ifstream stream(file);
   if (!stream || std::filesystem::is_directory(file)) {
     throw base::DataError({.what = "cannot open config file",
@@ -102,7 +103,8 @@ std::map<std::string, std::string> read_command_line(const std::vector<std::stri
   std::map<std::string, std::string> values;
   try {
     // No guessing: `--train.epoch` must be an error, not a guess at train.epochs.
-    const auto style = options::command_line_style::unix_style & ~options::command_line_style::allow_guessing &
+    const auto style = options::command_line_style::unix_style &
+                       ~options::command_line_style::allow_guessing &
                        ~options::command_line_style::allow_short;
     const auto parsed = options::command_line_parser(arguments)
                             .options(description)
@@ -140,7 +142,8 @@ std::string rebase_paths(const std::string& value, const std::filesystem::path& 
   std::string text;
   for (const auto& item : split_list(value)) {
     const std::filesystem::path path(item);
-    text += (text.empty() ? "" : ",") + (path.is_absolute() ? path : folder / path).lexically_normal().string();
+    text +=
+        (text.empty() ? "" : ",") + (path.is_absolute() ? path : folder / path).lexically_normal().string();
   }
   return text;
 }
@@ -165,10 +168,11 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
       names.push_back(command.name);
     }
     const std::string near = nearest_name(arguments[0], names);
-    throw base::UsageError({.what = "unknown command " + arguments[0],
-                            .expected = near.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : near,
-                            .got = arguments[0],
-                            .hint = "multigrnformer --help lists the commands"});
+    throw base::UsageError(
+        {.what = "unknown command " + arguments[0],
+         .expected = near.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : near,
+         .got = arguments[0],
+         .hint = "multigrnformer --help lists the commands"});
   }
   invocation.command = &*place;
   Config& config = invocation.config;

@@ -57,8 +57,9 @@ int run_program(int argc, char** argv) {
     report(error);
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    report(base::InternalError({.what = error.what(), .hint = "this is a defect: please report it with the "
-                                                             "command line"}));
+    report(base::InternalError({.what = error.what(),
+                                .hint = "this is a defect: please report it with the "
+                                        "command line"}));
     return static_cast<int>(base::ExitCode::internal);
   }
 }

@@ -22,7 +22,8 @@ std::string version_text() {
     line(library.name, library.version);
   }
   line("LibTorch", MGRN_TORCH_VERSION);
-  line("Boost", fmt::format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
+  line("Boost",
+       fmt::format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
   line("zlib", zlibVersion());
   line("OpenSSL", OpenSSL_version(OPENSSL_VERSION));
   line("spdlog", fmt::format("{}.{}.{}", SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH));

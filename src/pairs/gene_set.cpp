@@ -101,6 +101,14 @@ RestrictedNetwork restrict_network(const store::DatasetHeader& dataset, const fo
   }
   result.tf_list_symbols = listed.size();
   sort_unique(result.tf_list);
+  if (result.tf_list.empty()) {
+    throw base::DataError(
+        {.what = "no transcription factor of the list is in the dataset",
+         .expected = "symbols such as " + (dataset.genes.empty() ? "-" : dataset.genes.front()),
+         .got = "0 of " + std::to_string(listed.size()) + " matched" +
+                (tf_list.empty() ? "" : ", such as " + tf_list.front()),
+         .hint = "Check that data.tfs is a list of gene symbols of the dataset's species."});
+  }
   result.candidates = gene_set(dataset, result.tf_list, options);
   std::vector<char> candidate(dataset.genes.size(), 0);
   for (const std::uint32_t gene : result.candidates) {

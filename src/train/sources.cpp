@@ -7,6 +7,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/naming_file.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
@@ -205,7 +206,9 @@ Source load_network(const Settings& settings, const SourcePaths& paths) {
                 .sampler = nullptr};
   const auto network = formats::read_network(paths.network);
   const auto tf_list = formats::read_tf_list(paths.tf_list);
-  source.network = pairs::restrict_network(source.header, network, tf_list, settings.gene_set);
+  source.network = base::naming_file(paths.network.string(), [&] {
+    return pairs::restrict_network(source.header, network, tf_list, settings.gene_set);
+  });
   return source;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/naming_file.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,7 +25,9 @@ TEST(Error, SaysWhatWhereExpectedGotAndHint) {
 
 TEST(Error, StaysOnOneLineWhateverAFileNameHolds) {
   const DataError error({.what = "bad", .file = "a\nb\x01", .got = "c\td"});
-  EXPECT_STREQ(error.what(), "error: bad (file a\\nb\\x01): got c\\td");
+  EXPECT_STREQ(error.what(),
+               "error: bad (file a\\nb\\x01): got c\\td\n"
+               "hint: mend or replace that input, then run the same command again");
 }
 
 TEST(Error, EveryTypeKeepsItsExitCodeWhenThrownAgain) {
@@ -39,6 +42,20 @@ TEST(Error, EveryTypeKeepsItsExitCodeWhenThrownAgain) {
   }
   EXPECT_THROW(throw_error(ExitCode::data, {.what = "x"}, 0), DataError);
   EXPECT_THROW(throw_error(ExitCode::output, {.what = "x"}, 0), OutputError);
+}
+
+TEST(Error, GetsTheNameOfAFileFromWhoeverKnowsIt) {
+  const auto message = [](const std::string& file) {
+    try {
+      naming_file("outer.csv", [&] { throw DataError({.what = "x", .file = file}); });
+    } catch (const DataError& error) {
+      return error.text().file;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message(""), "outer.csv");
+  EXPECT_EQ(message("inner.csv"), "inner.csv");
+  EXPECT_EQ(naming_file("a", [] { return 7; }), 7);
 }
 
 }  // namespace

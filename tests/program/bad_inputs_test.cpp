@@ -33,7 +33,9 @@ struct BadCase {
   std::function<Arguments(const SmallCase& base, const fs::path& folder)> arguments;
 };
 
-void write(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
+void write(const fs::path& file, const std::string& text) {
+  std::ofstream(file, std::ios::binary) << text;
+}
 
 void copy_part(const fs::path& from, const fs::path& to, double share) {
   fs::copy_file(from, to);
@@ -90,215 +92,371 @@ std::string csv_matrix(const std::string& field = "3") {
 const std::vector<BadCase>& cases() {
   static const std::vector<BadCase> table = {
       // The command line.
-      {"UnknownCommand", 64, {"unknown command trian", "expected train"},
+      {"UnknownCommand",
+       64,
+       {"unknown command trian", "expected train"},
        [](auto&, auto&) { return Arguments{"trian"}; }},
-      {"UnknownKey", 64, {"unknown key train.epoch", "expected train.epochs"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--train.epoch", "3"}}); }},
-      {"KeyWithoutItsSection", 64, {"unknown key batch", "train.batch"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--batch", "3"}}); }},
-      {"KeyTwice", 64, {"train.epochs", "twice"},
+      {"UnknownKey",
+       64,
+       {"unknown key train.epoch", "expected train.epochs"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.epoch", "3"}});
+       }},
+      {"KeyWithoutItsSection",
+       64,
+       {"unknown key batch", "train.batch"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--batch", "3"}});
+       }},
+      {"KeyTwice",
+       64,
+       {"train.epochs", "twice"},
        [](auto& base, auto& folder) {
          auto arguments = train_with(base, folder, {});
          arguments.insert(arguments.end(), {"--train.epochs", "3"});
          return arguments;
        }},
-      {"NotANumber", 64, {"illegal value of train.epochs", "\"many\""},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--train.epochs", "many"}}); }},
-      {"NegativeNumber", 64, {"illegal value of model.cells", "\"-5\""},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--model.cells", "-5"}}); }},
-      {"UnknownWord", 64, {"pairs.negatives", "did you mean degree-matched"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--pairs.negatives", "degree-match"}}); }},
-      {"ValueMissing", 64, {"train.epochs"},
+      {"NotANumber",
+       64,
+       {"illegal value of train.epochs", "\"many\""},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.epochs", "many"}});
+       }},
+      {"NegativeNumber",
+       64,
+       {"illegal value of model.cells", "\"-5\""},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--model.cells", "-5"}});
+       }},
+      {"UnknownWord",
+       64,
+       {"pairs.negatives", "did you mean degree-matched"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--pairs.negatives", "degree-match"}});
+       }},
+      {"ValueMissing",
+       64,
+       {"train.epochs"},
        [](auto& base, auto& folder) {
          auto arguments = train_with(base, folder, {{"--train.epochs", ""}});
          arguments.push_back("--train.epochs");
          return arguments;
        }},
-      {"BareWord", 64, {"argument without a key", "stray"},
+      {"BareWord",
+       64,
+       {"argument without a key", "stray"},
        [](auto& base, auto& folder) {
          auto arguments = train_with(base, folder, {});
          arguments.insert(arguments.begin() + 1, "stray");
          return arguments;
        }},
-      {"NoOutput", 64, {"key out is missing"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--out", ""}}); }},
-      {"NoDataset", 64, {"key data.dataset is missing", "prepare"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--data.dataset", ""}}); }},
-      {"NoNetwork", 64, {"key data.network is missing"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--data.network", ""}}); }},
-      {"SeveralDatasetsForTrain", 64, {"several datasets", "pretrain"},
+      {"NoOutput",
+       64,
+       {"key out is missing"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--out", ""}});
+       }},
+      {"NoDataset",
+       64,
+       {"key data.dataset is missing", "prepare"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--data.dataset", ""}});
+       }},
+      {"NoNetwork",
+       64,
+       {"key data.network is missing"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--data.network", ""}});
+       }},
+      {"SeveralDatasetsForTrain",
+       64,
+       {"several datasets", "pretrain"},
        [](auto& base, auto& folder) {
          return train_with(base, folder,
                            {{"--data.dataset", base.dataset.string() + "," + base.dataset.string()}});
        }},
-      {"FinetuneWithoutWeights", 64, {"train.init is missing"},
+      {"FinetuneWithoutWeights",
+       64,
+       {"train.init is missing"},
        [](auto& base, auto& folder) { return train_with(base, folder, {}, "finetune"); }},
-      {"OddWidth", 64, {"model.width"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--model.width", "5"}}); }},
-      {"HeadsThatDoNotDivide", 64, {"model.heads"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--model.heads", "3"}}); }},
-      {"UnknownEngine", 64, {"train.engine", "fast"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--train.engine", "fast"}}); }},
-      {"UnknownInstructionSet", 64, {"train.isa", "neon"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--train.isa", "neon"}}); }},
-      {"CudaWithoutCuda", 64, {"train.device", "cuda"},
-       [](auto& base, auto& folder) { return train_with(base, folder, {{"--train.device", "cuda"}}); }},
+      {"OddWidth",
+       64,
+       {"model.width"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--model.width", "5"}});
+       }},
+      {"HeadsThatDoNotDivide",
+       64,
+       {"model.heads"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--model.heads", "3"}});
+       }},
+      {"UnknownEngine",
+       64,
+       {"train.engine", "fast"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.engine", "fast"}});
+       }},
+      {"UnknownInstructionSet",
+       64,
+       {"train.isa", "neon"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.isa", "neon"}});
+       }},
+      {"CudaWithoutCuda",
+       64,
+       {"train.device", "cuda"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.device", "cuda"}});
+       }},
 
       // Config files.
-      {"ConfigMissing", 65, {"no.ini"},
+      {"ConfigMissing",
+       65,
+       {"no.ini"},
        [](auto& base, auto& folder) {
          return train_with(base, folder, {{"--config", (folder / "no.ini").string()}});
        }},
-      {"ConfigNotIni", 64, {"config file is not INI", "c.ini"},
+      {"ConfigNotIni",
+       64,
+       {"config file is not INI", "c.ini"},
        [](auto& base, auto& folder) {
          write(folder / "c.ini", "this is prose\n");
          return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
        }},
-      {"ConfigUnknownKey", 64, {"unknown key train.epoch", "c.ini", "train.epochs"},
+      {"ConfigUnknownKey",
+       64,
+       {"unknown key train.epoch", "c.ini", "train.epochs"},
        [](auto& base, auto& folder) {
          write(folder / "c.ini", "[train]\nepoch = 3\n");
          return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
        }},
-      {"ConfigKeyTwice", 64, {"twice", "c.ini"},
+      {"ConfigKeyTwice",
+       64,
+       {"twice", "c.ini"},
        [](auto& base, auto& folder) {
          write(folder / "c.ini", "[train]\nbatch = 3\nbatch = 4\n");
          return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
        }},
 
       // Dataset files.
-      {"DatasetMissing", 65, {"nowhere.h5"},
+      {"DatasetMissing",
+       65,
+       {"nowhere.h5"},
        [](auto& base, auto& folder) {
          return train_with(base, folder, {{"--data.dataset", (folder / "nowhere.h5").string()}});
        }},
-      {"DatasetIsText", 65, {"text.h5"},
+      {"DatasetIsText",
+       65,
+       {"text.h5"},
        [](auto& base, auto& folder) {
          write(folder / "text.h5", "hello\n");
          return train_with(base, folder, {{"--data.dataset", (folder / "text.h5").string()}});
        }},
-      {"DatasetTruncated", 65, {"cut.h5"},
+      {"DatasetTruncated",
+       65,
+       {"cut.h5"},
        [](auto& base, auto& folder) {
          copy_part(base.dataset, folder / "cut.h5", 0.6);
          return train_with(base, folder, {{"--data.dataset", (folder / "cut.h5").string()}});
        }},
-      {"DatasetIsRawCounts", 65, {"multiome.h5", "prepare"},
+      {"DatasetIsRawCounts",
+       65,
+       {"multiome.h5", "prepare"},
        [](auto& base, auto& folder) {
          return train_with(base, folder, {{"--data.dataset", base.raw.string()}});
        }},
 
       // Networks, lists of TFs, splits.
-      {"NetworkMissing", 65, {"nowhere.csv"},
+      {"NetworkMissing",
+       65,
+       {"nowhere.csv"},
        [](auto& base, auto& folder) {
          return train_with(base, folder, {{"--data.network", (folder / "nowhere.csv").string()}});
        }},
-      {"NetworkEmpty", 65, {"empty.csv"},
+      {"NetworkEmpty",
+       65,
+       {"empty.csv"},
        [](auto& base, auto& folder) {
          write(folder / "empty.csv", "Gene1,Gene2\n");
          return train_with(base, folder, {{"--data.network", (folder / "empty.csv").string()}});
        }},
-      {"NetworkOfAnotherSpecies", 65, {"other.csv"},
+      {"NetworkOfAnotherSpecies",
+       65,
+       {"other.csv"},
        [](auto& base, auto& folder) {
          write(folder / "other.csv", "Gene1,Gene2\nYAL001C,YAL002W\nYAL001C,YAL003W\n");
          return train_with(base, folder, {{"--data.network", (folder / "other.csv").string()}});
        }},
-      {"NetworkOfOneColumn", 65, {"one.csv"},
+      {"NetworkOfOneColumn",
+       65,
+       {"one.csv"},
        [](auto& base, auto& folder) {
          write(folder / "one.csv", "Gene1\nTF1\nTF2\n");
          return train_with(base, folder, {{"--data.network", (folder / "one.csv").string()}});
        }},
-      {"TfListOfAnotherSpecies", 65, {"tfs.csv"},
+      {"TfListOfAnotherSpecies",
+       65,
+       {"no transcription factor", "YAL001C"},
        [](auto& base, auto& folder) {
          write(folder / "tfs.csv", "TF\nYAL001C\n");
          return train_with(base, folder, {{"--data.tfs", (folder / "tfs.csv").string()}});
        }},
-      {"SplitWithoutItsColumns", 65, {"s.csv", "set"},
+      {"SplitWithoutItsColumns",
+       65,
+       {"s.csv", "set"},
        [](auto& base, auto& folder) {
          write(folder / "s.csv", "tf,gene,label\nA,B,1\n");
          return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
        }},
-      {"SplitWithABadLabel", 65, {"s.csv", "maybe"},
+      {"SplitWithABadLabel",
+       65,
+       {"s.csv", "maybe"},
        [](auto& base, auto& folder) {
          write(folder / "s.csv", "tf,gene,label,set\nA,B,maybe,train\n");
          return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
        }},
-      {"SplitOfUnknownGenes", 65, {"s.csv"},
+      {"SplitOfUnknownGenes",
+       65,
+       {"s.csv"},
        [](auto& base, auto& folder) {
          write(folder / "s.csv", "tf,gene,label,set\nA,B,1,train\nA,C,0,train\nA,D,1,test\nA,E,0,test\n");
          return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
        }},
 
       // Raw matrices.
-      {"MatrixMissing", 65, {"nowhere"},
+      {"MatrixMissing",
+       65,
+       {"nowhere"},
        [](auto&, auto& folder) {
-         return Arguments{"prepare", "--rna", (folder / "nowhere").string(), "--out", (folder / "out").string()};
+         return Arguments{"prepare", "--rna", (folder / "nowhere").string(), "--out",
+                          (folder / "out").string()};
        }},
-      {"MatrixTruncated", 65, {"cut.h5"},
+      {"MatrixTruncated",
+       65,
+       {"cut.h5"},
        [](auto& base, auto& folder) {
          copy_part(base.raw, folder / "cut.h5", 0.5);
-         return Arguments{"prepare", "--rna", (folder / "cut.h5").string(), "--out", (folder / "out").string()};
+         return Arguments{"prepare", "--rna", (folder / "cut.h5").string(), "--out",
+                          (folder / "out").string()};
        }},
-      {"MatrixNegative", 65, {"m.csv", "negative"},
+      {"MatrixNegative",
+       65,
+       {"m.csv", "negative"},
        [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("-2")); }},
-      {"MatrixNotFinite", 65, {"m.csv"},
+      {"MatrixNotFinite",
+       65,
+       {"m.csv"},
        [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("nan")); }},
-      {"MatrixNormalisedAlready", 65, {"m.csv", "--prepare.rna z"},
+      {"MatrixNormalisedAlready",
+       65,
+       {"m.csv", "--prepare.rna z"},
        [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("2.5")); }},
-      {"MatrixRagged", 65, {"m.csv", "line"},
+      {"MatrixRagged",
+       65,
+       {"m.csv", "line"},
        [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix() + "GENE9,1,2\n"); }},
-      {"MatrixOfWords", 65, {"m.csv", "many"},
+      {"MatrixOfWords",
+       65,
+       {"m.csv", "many"},
        [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("many")); }},
-      {"NoCellLeft", 65, {"0 cells"},
+      {"NoCellLeft",
+       65,
+       {"0 cells"},
        [](auto&, auto& folder) {
-         return prepare_csv(folder, csv_matrix(), {"--prepare.qc", "bounds", "--prepare.min_rna_counts", "1000000"});
+         return prepare_csv(folder, csv_matrix(),
+                            {"--prepare.qc", "bounds", "--prepare.min_rna_counts", "1000000"});
        }},
-      {"NoBarcodeMatches", 65, {"b.txt"},
+      {"NoBarcodeMatches",
+       65,
+       {"b.txt"},
        [](auto&, auto& folder) {
          write(folder / "b.txt", "TTTT-1\n");
          return prepare_csv(folder, csv_matrix(), {"--barcodes", (folder / "b.txt").string()});
        }},
-      {"PeaksWithoutAnnotation", 64, {"annotation"},
+      {"PeaksWithoutAnnotation",
+       64,
+       {"annotation"},
        [](auto& base, auto& folder) {
-         return Arguments{"prepare", "--rna",  base.raw.string(), "--atac",
+         return Arguments{"prepare",         "--rna", base.raw.string(),        "--atac",
                           base.raw.string(), "--out", (folder / "out").string()};
        }},
-      {"AnnotationIsProse", 65, {"a.gtf"},
+      {"AnnotationIsProse",
+       65,
+       {"a.gtf"},
        [](auto& base, auto& folder) {
          write(folder / "a.gtf", "this is no annotation\n");
-         return Arguments{"prepare",      "--rna",  base.raw.string(),
-                          "--annotation", (folder / "a.gtf").string(), "--out", (folder / "out").string()};
+         return Arguments{"prepare",
+                          "--rna",
+                          base.raw.string(),
+                          "--annotation",
+                          (folder / "a.gtf").string(),
+                          "--out",
+                          (folder / "out").string()};
        }},
-      {"AnnotationOfOtherGenes", 65, {"a.gtf", "gene"},
+      {"AnnotationOfOtherGenes",
+       65,
+       {"a.gtf", "gene"},
        [](auto& base, auto& folder) {
-         write(folder / "a.gtf", "chr1\tx\texon\t100\t200\t.\t+\t.\tgene_id \"YAL1\"; transcript_id \"T\"; "
-                                 "gene_name \"YAL1\";\n");
-         return Arguments{"prepare",      "--rna",  base.raw.string(),
-                          "--annotation", (folder / "a.gtf").string(), "--out", (folder / "out").string()};
+         write(folder / "a.gtf",
+               "chr1\tx\texon\t100\t200\t.\t+\t.\tgene_id \"YAL1\"; transcript_id \"T\"; "
+               "gene_name \"YAL1\";\n");
+         return Arguments{"prepare",
+                          "--rna",
+                          base.raw.string(),
+                          "--annotation",
+                          (folder / "a.gtf").string(),
+                          "--out",
+                          (folder / "out").string()};
        }},
-      {"BlacklistIsProse", 65, {"b.bed"},
+      {"BlacklistIsProse",
+       65,
+       {"b.bed"},
        [](auto& base, auto& folder) {
          write(folder / "b.bed", "chr1\tten\ttwenty\n");
-         return Arguments{"prepare",      "--rna",  base.raw.string(), "--annotation", base.annotation.string(),
-                          "--blacklist", (folder / "b.bed").string(), "--out", (folder / "out").string()};
+         return Arguments{"prepare",
+                          "--rna",
+                          base.raw.string(),
+                          "--annotation",
+                          base.annotation.string(),
+                          "--blacklist",
+                          (folder / "b.bed").string(),
+                          "--out",
+                          (folder / "out").string()};
        }},
 
       // Weights, folders of runs, evaluation.
-      {"WeightsTruncated", 65, {"w.safetensors"},
+      {"WeightsTruncated",
+       65,
+       {"w.safetensors"},
        [](auto& base, auto& folder) {
          write(folder / "w.safetensors", std::string("\x40\0\0\0\0\0\0\0{", 9));
          return train_with(base, folder, {{"--train.init", (folder / "w.safetensors").string()}}, "finetune");
        }},
-      {"PredictFromNoRun", 65, {"not the folder of a run"},
+      {"PredictFromNoRun",
+       65,
+       {"not the folder of a run"},
        [](auto&, auto& folder) {
          return Arguments{"predict", "--run", folder.string(), "--out", (folder / "out").string()};
        }},
-      {"EvaluateNoRun", 65, {"norun"},
-       [](auto&, auto& folder) { return Arguments{"evaluate", "--run", (folder / "norun").string()}; }},
-      {"EvaluateEdgesOfOtherGenes", 65, {"e.csv"},
+      {"EvaluateNoRun",
+       65,
+       {"norun"},
+       [](auto&, auto& folder) {
+         return Arguments{"evaluate", "--run", (folder / "norun").string()};
+       }},
+      {"EvaluateEdgesOfOtherGenes",
+       65,
+       {"e.csv"},
        [](auto& base, auto& folder) {
          write(folder / "e.csv", "Gene1\tGene2\tEdgeWeight\nYAL1\tYAL2\t0.5\n");
-         return Arguments{"evaluate",  "--edges", (folder / "e.csv").string(), "--network", base.network.string(),
-                          "--protocol", "beeline"};
+         return Arguments{
+             "evaluate",   "--edges", (folder / "e.csv").string(), "--network", base.network.string(),
+             "--protocol", "beeline"};
        }},
-      {"SampleOfAnUnknownGene", 65, {"NOSUCHGENE"},
+      {"SampleOfAnUnknownGene",
+       65,
+       {"NOSUCHGENE"},
        [](auto& base, auto& folder) {
          auto arguments = train_with(base, folder, {{"--out", ""}}, "sample");
          arguments.insert(arguments.end(), {"--tf", "NOSUCHGENE", "--gene", "NOSUCHGENE2"});
@@ -306,15 +464,25 @@ const std::vector<BadCase>& cases() {
        }},
 
       // Outputs.
-      {"OutputUnderAFile", 74, {"file"},
+      {"OutputUnderAFile",
+       74,
+       {"file"},
        [](auto& base, auto& folder) {
          write(folder / "file", "");
          return train_with(base, folder, {{"--out", (folder / "file" / "out").string()}});
        }},
-      {"DatasetIntoAMissingFolder", 74, {"nofolder"},
+      {"DatasetUnderAFile",
+       74,
+       {"file"},
        [](auto& base, auto& folder) {
-         return Arguments{"prepare",      "--rna",  base.raw.string(), "--annotation",
-                          base.annotation.string(), "--out", (folder / "nofolder" / "out").string()};
+         write(folder / "file", "");
+         return Arguments{"prepare",
+                          "--rna",
+                          base.raw.string(),
+                          "--annotation",
+                          base.annotation.string(),
+                          "--out",
+                          (folder / "file" / "out").string()};
        }},
   };
   return table;
@@ -329,11 +497,13 @@ TEST_P(BadInput, EndsWithItsCodeItsMessageAndNothingHalfWritten) {
   const Arguments arguments = bad.arguments(base, folder.path());
   const ProgramResult result = run_program(arguments);
   EXPECT_EQ(result.code, bad.code) << result.errors;
-  EXPECT_EQ(result.errors.rfind("error: ", 0) == 0 || result.errors.find("\nerror: ") != std::string::npos, true)
+  EXPECT_EQ(result.errors.rfind("error: ", 0) == 0 || result.errors.find("\nerror: ") != std::string::npos,
+            true)
       << result.errors;
   EXPECT_NE(result.errors.find("\nhint: "), std::string::npos) << result.errors;
   for (const auto& words : bad.says) {
-    EXPECT_NE(result.errors.find(words), std::string::npos) << "no \"" << words << "\" in:\n" << result.errors;
+    EXPECT_NE(result.errors.find(words), std::string::npos) << "no \"" << words << "\" in:\n"
+                                                            << result.errors;
   }
   EXPECT_FALSE(fs::is_regular_file(folder / "out")) << "a dataset was left behind";
   EXPECT_FALSE(fs::exists(folder / "out" / "result.json"));
@@ -344,8 +514,8 @@ TEST_P(BadInput, EndsWithItsCodeItsMessageAndNothingHalfWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, BadInput, testing::Range<std::size_t>(0, cases().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) {
-                           return std::string(cases()[info.param].name);
+                         [](const testing::TestParamInfo<std::size_t>& one) {
+                           return std::string(cases()[one.param].name);
                          });
 
 TEST(BadInputOnRanks, OneRankWithAnotherConfigIsRefusedOnAll) {

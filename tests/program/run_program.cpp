@@ -30,7 +30,9 @@ std::string slurp(const std::filesystem::path& file) {
 
 }  // namespace
 
-std::string program_path() { return quoted(MGRN_PROGRAM); }
+std::string program_path() {
+  return quoted(MGRN_PROGRAM);
+}
 
 std::string mpiexec(int ranks) {
   return std::string(MGRN_MPIEXEC) + " " + MGRN_MPIEXEC_FLAGS + " " + std::to_string(ranks) + " ";
@@ -65,10 +67,14 @@ ProgramResult run_program(const std::vector<std::string>& arguments, int ranks,
 }
 
 std::vector<std::string> SmallCase::training_keys(const std::filesystem::path& out) const {
-  return {"--data.dataset", dataset.string(), "--data.network", network.string(), "--data.tfs",
-          tfs.string(),     "--model.cells",  "24",             "--model.hidden",  "16",
-          "--train.epochs", "2",              "--train.batch",  "32",              "--out",
-          out.string()};
+  return {"--data.dataset", dataset.string(),
+          "--data.network", network.string(),
+          "--data.tfs",     tfs.string(),
+          "--model.cells",  "24",
+          "--model.hidden", "16",
+          "--train.epochs", "2",
+          "--train.batch",  "32",
+          "--out",          out.string()};
 }
 
 const SmallCase& small_case() {
@@ -88,8 +94,8 @@ const SmallCase& small_case() {
     small.network = folder / "raw" / "network.csv";
     small.tfs = folder / "raw" / "tfs.csv";
     small.dataset = folder / "small.h5";
-    check(run_program({"prepare", "--rna", small.raw.string(), "--annotation", small.annotation.string(), "--out",
-                       small.dataset.string()}));
+    check(run_program({"prepare", "--rna", small.raw.string(), "--annotation", small.annotation.string(),
+                       "--out", small.dataset.string()}));
     return small;
   }();
   return made;

@@ -39,7 +39,8 @@ std::string content(const fs::path& file) {
 /// The files of a run that must be equal, and metrics.jsonl without its one field of time.
 std::map<std::string, std::string> files_of(const fs::path& run) {
   std::map<std::string, std::string> files;
-  for (const char* name : {"config.ini", "split.csv", "model.safetensors", "predictions.csv", "result.json"}) {
+  for (const char* name :
+       {"config.ini", "split.csv", "model.safetensors", "predictions.csv", "result.json"}) {
     files[name] = content(run / name);
   }
   std::istringstream lines(content(run / "metrics.jsonl"));
@@ -66,7 +67,9 @@ Arguments train(const fs::path& out, const Arguments& more = {}) {
   return arguments;
 }
 
-void expect_done(const ProgramResult& result) { ASSERT_EQ(result.code, 0) << result.errors; }
+void expect_done(const ProgramResult& result) {
+  ASSERT_EQ(result.code, 0) << result.errors;
+}
 
 class SameBytes : public testing::Test {
  protected:
@@ -106,8 +109,8 @@ TEST_F(SameBytes, WithAnotherRhythmOfCheckpoints) {
 
 TEST_F(SameBytes, FromTheResolvedConfig) {
   const TemporaryDirectory folder;
-  expect_done(run_program({"train", "--config", (reference() / "config.ini").string(), "--out",
-                           (folder / "run").string()}));
+  expect_done(run_program(
+      {"train", "--config", (reference() / "config.ini").string(), "--out", (folder / "run").string()}));
   expect_equal_runs(reference(), folder / "run", "config.ini");
 }
 
@@ -210,8 +213,8 @@ TEST(Pipeline, PretrainFinetuneEvaluatePredictAndSampleWorkTogether) {
   const auto& base = small_case();
   const auto out = [&](const char* name) { return (folder / name).string(); };
   // A second dataset, of other cells.
-  expect_done(run_program({"simulate", "--out", out("raw2"), "--cells", "250", "--genes", "120", "--tfs", "15",
-                           "--peaks", "600", "--seed", "6"}));
+  expect_done(run_program({"simulate", "--out", out("raw2"), "--cells", "250", "--genes", "120", "--tfs",
+                           "15", "--peaks", "600", "--seed", "6"}));
   expect_done(run_program({"prepare", "--rna", out("raw2") + "/multiome.h5", "--annotation",
                            out("raw2") + "/annotation.gtf.gz", "--out", out("second.h5")},
                           2));
@@ -245,8 +248,9 @@ TEST(Pipeline, PretrainFinetuneEvaluatePredictAndSampleWorkTogether) {
   expect_done(run_program({"predict", "--run", out("fine2") + "/run-1", "--out", out("net2")}, 3));
   EXPECT_EQ(content(folder / "net1" / "rankedEdges.csv"), content(folder / "net2" / "rankedEdges.csv"));
   EXPECT_EQ(content(folder / "net1" / "rankedEdges.csv").rfind("Gene1\tGene2\tEdgeWeight\n", 0), 0u);
-  const ProgramResult scored = run_program({"evaluate", "--edges", out("net1") + "/rankedEdges.csv", "--network",
-                                            base.network.string(), "--tfs", base.tfs.string(), "--protocol", "beeline"});
+  const ProgramResult scored =
+      run_program({"evaluate", "--edges", out("net1") + "/rankedEdges.csv", "--network",
+                   base.network.string(), "--tfs", base.tfs.string(), "--protocol", "beeline"});
   expect_done(scored);
   EXPECT_TRUE(nlohmann::json::parse(scored.output).contains("auroc"));
 

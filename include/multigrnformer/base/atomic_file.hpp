@@ -57,6 +57,7 @@ std::string read_file(const std::filesystem::path& file);
 
 /// Throws OutputError unless the file system that holds `directory` has `bytes` to spare; called before
 /// long work starts. `purpose` says for what.
-void require_free_space(const std::filesystem::path& directory, std::uintmax_t bytes, const std::string& purpose);
+void require_free_space(const std::filesystem::path& directory, std::uintmax_t bytes,
+                        const std::string& purpose);
 
 }  // namespace mgrn::base

@@ -8,11 +8,11 @@
 namespace mgrn::base {
 
 enum class Variable {
-  ompi_world_size,  ///< OMPI_COMM_WORLD_SIZE: set by Open MPI's mpirun
-  pmi_size,         ///< PMI_SIZE: set by MPICH's and Slurm's PMI launchers
-  pmix_namespace,   ///< PMIX_NAMESPACE: set where a PMIx server started this process
-  slurm_step_tasks, ///< SLURM_STEP_NUM_TASKS: ranks of the running Slurm step
-  slurm_job,        ///< SLURM_JOB_ID
+  ompi_world_size,   ///< OMPI_COMM_WORLD_SIZE: set by Open MPI's mpirun
+  pmi_size,          ///< PMI_SIZE: set by MPICH's and Slurm's PMI launchers
+  pmix_namespace,    ///< PMIX_NAMESPACE: set where a PMIx server started this process
+  slurm_step_tasks,  ///< SLURM_STEP_NUM_TASKS: ranks of the running Slurm step
+  slurm_job,         ///< SLURM_JOB_ID
 
 };
 

@@ -14,9 +14,15 @@ void start_log(LogLevel least, bool speaks, const std::string& prefix);
 
 /// A line on stderr, where this rank speaks. Thread-safe.
 void log(LogLevel level, std::string_view message);
-inline void debug(std::string_view message) { log(LogLevel::debug, message); }
-inline void info(std::string_view message) { log(LogLevel::info, message); }
-inline void warn(std::string_view message) { log(LogLevel::warning, message); }
+inline void debug(std::string_view message) {
+  log(LogLevel::debug, message);
+}
+inline void info(std::string_view message) {
+  log(LogLevel::info, message);
+}
+inline void warn(std::string_view message) {
+  log(LogLevel::warning, message);
+}
 
 /// Whether this rank writes to stderr (rank 0, or all with `--log-rank all`).
 bool log_speaks();

@@ -25,9 +25,9 @@ struct EvaluateOptions {
   std::filesystem::path edges;    ///< any tool's ranked edges, against
   std::filesystem::path network;  ///< this ground truth,
   std::filesystem::path tfs;
-  std::filesystem::path split;    ///< protocol pairs: the labelled pairs
+  std::filesystem::path split;  ///< protocol pairs: the labelled pairs
   std::string protocol = "beeline";
-  bool all_regulators = false;    ///< EPR's universe: all ordered pairs instead of the network's TFs x genes
+  bool all_regulators = false;  ///< EPR's universe: all ordered pairs instead of the network's TFs x genes
 };
 
 struct PredictOptions {
@@ -50,12 +50,12 @@ struct Config {
   std::string command;
   std::vector<std::string> command_line;
   std::filesystem::path config_file;
-  std::string log_rank = "0";      ///< "0" or "all"
+  std::string log_rank = "0";  ///< "0" or "all"
   std::string log_level = "info";
   std::filesystem::path out;
   int runs = 1;
   bool help = false;
-  std::set<std::string> given;     ///< keys that the user set, by file or command line
+  std::set<std::string> given;  ///< keys that the user set, by file or command line
 
   prepare::Settings prepare;
   simulate::Settings simulate;

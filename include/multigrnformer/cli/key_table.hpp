@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table holds every key that a user can set: its name, what it accepts, its default, its help and the field
-// it fills. The parser, `--help`, config.ini and docs/keys.md all read this table, so they cannot drift apart.
+// One table holds every key that a user can set: its name, what it accepts, its default, its help and the
+// field it fills. The parser, `--help`, config.ini and docs/keys.md all read this table, so they cannot drift
+// apart.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ struct Key {
   std::string placeholder;  ///< what stands for the value in help: "N", "FILE", "mad|bounds|none"
   std::string help;         ///< one sentence, no full stop
   bool flag = false;        ///< stands alone, takes no value on the command line
-  bool path = false;        ///< one file, or several between commas: relative ones in a config belong to its folder
-  bool result = true;       ///< results depend on it: it goes into config.ini
+  bool path = false;  ///< one file, or several between commas: relative ones in a config belong to its folder
+  bool result = true;                           ///< results depend on it: it goes into config.ini
   std::function<void(const std::string&)> set;  ///< throws UsageError on an illegal value
   std::function<std::string()> get;             ///< the value now, as `set` would take it
 };
@@ -49,8 +50,7 @@ class KeyTable {
       names.push_back(word.first);
     }
     return word_choice(
-        name, names, help,
-        [&field, words](std::size_t index) { field = words[index].second; },
+        name, names, help, [&field, words](std::size_t index) { field = words[index].second; },
         [&field, words] {
           for (const auto& word : words) {
             if (word.second == field) {

@@ -10,13 +10,14 @@ namespace mgrn::cli {
 void add_common_keys(KeyTable& table, Config& config);  ///< help, config, log-rank, log-level
 void add_data_keys(KeyTable& table, Config& config);    ///< data.*
 /// The gene set "TFs+K" under the given names.
-void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes, const std::string& variable);
-void add_pairs_keys(KeyTable& table, Config& config);   ///< pairs.*
-void add_model_keys(KeyTable& table, Config& config);   ///< model.*
-void add_train_keys(KeyTable& table, Config& config);   ///< train.*
-void add_cross_keys(KeyTable& table, Config& config);   ///< cross.*
-void add_training_keys(KeyTable& table, Config& config);///< all of train, pretrain, finetune, sample
-void add_prepare_keys(KeyTable& table, Config& config); ///< prepare.* and its inputs
+void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes,
+                       const std::string& variable);
+void add_pairs_keys(KeyTable& table, Config& config);     ///< pairs.*
+void add_model_keys(KeyTable& table, Config& config);     ///< model.*
+void add_train_keys(KeyTable& table, Config& config);     ///< train.*
+void add_cross_keys(KeyTable& table, Config& config);     ///< cross.*
+void add_training_keys(KeyTable& table, Config& config);  ///< all of train, pretrain, finetune, sample
+void add_prepare_keys(KeyTable& table, Config& config);   ///< prepare.* and its inputs
 void add_simulate_keys(KeyTable& table, Config& config);
 
 }  // namespace mgrn::cli
