@@ -100,17 +100,17 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
 }
 
 std::vector<double> vote(ComputeTeam& team, const model::Parameters& parameters,
-                         std::span<const VotedPair> pairs, pairs::Purpose purpose, int votes,
+                         std::span<const VotedPair> voted, pairs::Purpose purpose, int votes,
                          comm::Communicator& communicator, const std::string& task) {
   std::vector<std::size_t> scored;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (pairs[i].sampler != nullptr) {
+  for (std::size_t i = 0; i < voted.size(); ++i) {
+    if (voted[i].sampler != nullptr) {
       scored.push_back(i);
     }
   }
   const auto per_pair = static_cast<std::size_t>(votes);
   const auto item = [&](std::size_t i) {
-    const VotedPair& pair = pairs[scored[i / per_pair]];
+    const VotedPair& pair = voted[scored[i / per_pair]];
     return ScoringItem{.sampler = pair.sampler,
                        .name = {.tf = pair.tf,
                                 .gene = pair.gene,
@@ -120,7 +120,7 @@ std::vector<double> vote(ComputeTeam& team, const model::Parameters& parameters,
   };
   const auto logits =
       compute_logits(team, parameters, scored.size() * per_pair, item, communicator, task, true);
-  std::vector<double> scores(pairs.size(), 0.0);
+  std::vector<double> scores(voted.size(), 0.0);
   for (std::size_t i = 0; i < scored.size(); ++i) {
     double sum = 0;
     for (std::size_t v = 0; v < per_pair; ++v) {

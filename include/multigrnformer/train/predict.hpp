@@ -11,11 +11,11 @@
 namespace mgrn::train {
 
 struct PredictRequest {
-  std::filesystem::path run;      ///< folder of a finished run: model.safetensors
-  std::filesystem::path dataset;  ///< empty: the run's own
-  bool known_only = false;        ///< only TFs and genes that occur in the restricted network
-  int votes = 5;                  ///< samples averaged per pair
-  std::filesystem::path out;      ///< folder, made when absent
+  std::filesystem::path run = {};      ///< folder of a finished run: model.safetensors
+  std::filesystem::path dataset = {};  ///< empty: the run's own
+  bool known_only = false;             ///< only TFs and genes that occur in the restricted network
+  int votes = 5;                       ///< samples averaged per pair
+  std::filesystem::path out = {};      ///< folder, made when absent
 };
 
 /// Collective. `settings` are the run's own (its config.ini). Candidates: the TFs of data.tfs times the genes

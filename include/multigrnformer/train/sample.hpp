@@ -13,8 +13,8 @@
 namespace mgrn::train {
 
 struct SampleRequest {
-  std::string tf;  ///< symbol, any case
-  std::string gene;
+  std::string tf = {};  ///< symbol, any case
+  std::string gene = {};
   pairs::Set set = pairs::Set::train;
   int epoch = 0;         ///< from 0; training samples only
   int augmentation = 0;  ///< from 0, below pairs.augment; training samples only

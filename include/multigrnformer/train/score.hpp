@@ -30,14 +30,16 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
                                   const std::function<ScoringItem(std::size_t)>& item,
                                   comm::Communicator& communicator, const std::string& task, bool stoppable);
 
-/// Collective. Probability of each pair, averaged over `votes` samples; a pair without cells scores 0.
 struct VotedPair {
   const pairs::Sampler* sampler = nullptr;  ///< null: no cells
   std::uint32_t tf = 0;
   std::uint32_t gene = 0;
 };
+
+/// Collective. Probability of each pair, averaged over `votes` samples, on every rank; a pair without cells
+/// scores 0. Throws base::Stopped on all ranks when a stop signal reaches one.
 std::vector<double> vote(ComputeTeam& team, const model::Parameters& parameters,
-                         std::span<const VotedPair> pairs, pairs::Purpose purpose, int votes,
+                         std::span<const VotedPair> voted, pairs::Purpose purpose, int votes,
                          comm::Communicator& communicator, const std::string& task);
 
 /// 1 / (1 + exp(-logit)).
