@@ -54,7 +54,8 @@ bool most(const Names& names, Test test) {
                          .hint = "Transpose the matrix, so that its cells are cells."});
 }
 
-void check_orientation(const formats::MatrixSource& source, const std::string& file) {
+void check_orientation(const formats::MatrixSource& source, const std::vector<std::string>& known_genes,
+                       const std::string& file) {
   const auto barcode_feature = [](const formats::Feature& feature) {
     return looks_like_barcode(feature.name);
   };
@@ -65,7 +66,14 @@ void check_orientation(const formats::MatrixSource& source, const std::string& f
     formats::GenomicInterval interval;
     return formats::parse_interval(name, interval);
   };
-  if (most(source.barcodes(), peak_barcode)) {
+  std::unordered_set<std::string> keys;
+  for (const std::string& symbol : known_genes) {
+    keys.insert(base::symbol_key(symbol));
+  }
+  const auto gene_barcode = [&keys](const std::string& name) {
+    return keys.contains(base::symbol_key(name));
+  };
+  if (most(source.barcodes(), peak_barcode) || most(source.barcodes(), gene_barcode)) {
     throw_transposed(file, "cells such as " + source.barcodes().front());
   }
 }
@@ -374,7 +382,7 @@ Inputs open_inputs(const Settings& settings) {
                                   std::to_string(inputs.rna->barcodes().size()) + " cells",
                            .hint = "Give --rna a matrix with genes and cells."});
   }
-  check_orientation(*inputs.rna, rna_file);
+  check_orientation(*inputs.rna, options.known_genes, rna_file);
   select_genes(inputs, rna_file);
 
   std::uint64_t rna_file_peaks = 0;
@@ -385,7 +393,7 @@ Inputs open_inputs(const Settings& settings) {
   if (own_file) {
     options.modality = formats::Modality::atac;
     inputs.atac = formats::open_matrix(settings.atac, options);
-    check_orientation(*inputs.atac, settings.atac.string());
+    check_orientation(*inputs.atac, options.known_genes, settings.atac.string());
   } else if (settings.atac.empty() && rna_file_peaks == 0 && annotated &&
              settings.rna.extension() == ".h5mu") {
     // An .h5mu is opened by modality: its peaks show only when asked for.

@@ -180,8 +180,10 @@ bool is_mitochondrial(const std::string& symbol, const std::vector<std::string>&
 }
 
 base::Json limit_json(const Limit& limit) {
+  // JSON has no infinity: no limit is null.
+  const auto finite = [](double value) { return std::isfinite(value) ? base::Json(value) : base::Json(); };
   return {{"measure", limit.measure}, {"logged", limit.logged},   {"median", limit.median},
-          {"mad", limit.mad},         {"low", limit.low},         {"high", limit.high},
+          {"mad", limit.mad},         {"low", finite(limit.low)}, {"high", finite(limit.high)},
           {"below", limit.below},     {"applied", limit.applied}, {"above", limit.above}};
 }
 

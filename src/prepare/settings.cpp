@@ -155,12 +155,14 @@ base::Json settings_json(const Settings& settings) {
   }
   if (settings.qc == QcRule::bounds) {
     const Bounds& bounds = settings.bounds;
-    json["bounds"] = {{"min_rna_counts", bounds.min_rna_counts},
-                      {"max_rna_counts", bounds.max_rna_counts},
-                      {"min_genes", bounds.min_genes},
-                      {"max_genes", bounds.max_genes},
-                      {"min_atac_counts", bounds.min_atac_counts},
-                      {"max_atac_counts", bounds.max_atac_counts},
+    // JSON has no infinity: an open bound is null.
+    const auto bound = [](double value) { return std::isfinite(value) ? base::Json(value) : base::Json(); };
+    json["bounds"] = {{"min_rna_counts", bound(bounds.min_rna_counts)},
+                      {"max_rna_counts", bound(bounds.max_rna_counts)},
+                      {"min_genes", bound(bounds.min_genes)},
+                      {"max_genes", bound(bounds.max_genes)},
+                      {"min_atac_counts", bound(bounds.min_atac_counts)},
+                      {"max_atac_counts", bound(bounds.max_atac_counts)},
                       {"max_mito", bounds.max_mito}};
   }
   return json;
