@@ -54,17 +54,31 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-// Mean over edges of sign x correlation of the TF's and the target's expression, all cells.
+// Mean over edges of sign x (correlation of the TF's with the target's expression, less the TF's mean
+// correlation with genes that are not its targets: cells that differ in depth correlate any two genes).
 double expression_signal(const Simulated& data) {
-  std::map<std::size_t, std::vector<double>> values;
-  const auto of = [&](const std::string& name) -> const std::vector<double>& {
-    const std::size_t feature = data.by_name.at(name);
-    return values.try_emplace(feature, data.normalised(feature)).first->second;
-  };
-  std::vector<double> signals;
   const base::Json& edges = data.truth["edges"];
+  std::map<std::string, std::map<std::string, double>> targets;
   for (std::size_t e = 0; e < edges["tf"].size(); ++e) {
-    signals.push_back(edges["sign"][e].get<double>() * correlation(of(edges["tf"][e]), of(edges["gene"][e])));
+    targets[edges["tf"][e]][edges["gene"][e]] = edges["sign"][e].get<double>();
+  }
+  std::map<std::string, std::vector<double>> expression;
+  for (const formats::Feature& feature : data.features) {
+    if (feature.type == formats::FeatureType::gene_expression && !feature.name.starts_with("MT-")) {
+      expression[feature.name] = data.normalised(data.by_name.at(feature.name));
+    }
+  }
+  std::vector<double> signals;
+  for (const auto& [tf, signs] : targets) {
+    std::vector<double> others;
+    for (const auto& [gene, values] : expression) {
+      if (gene != tf && !signs.contains(gene)) {
+        others.push_back(correlation(expression.at(tf), values));
+      }
+    }
+    for (const auto& [gene, sign] : signs) {
+      signals.push_back(sign * (correlation(expression.at(tf), expression.at(gene)) - mean(others)));
+    }
   }
   return mean(signals);
 }
