@@ -31,8 +31,6 @@ using schema::kChunk;
 constexpr std::uint64_t kWidth = 4;         // bytes of an element of every matrix column
 constexpr std::uint64_t kRoundChunks = 64;  // chunks one rank writes at a time: bounds HDF5's buffers
 
-constexpr std::uint64_t kAccounts = std::uint64_t{1} << 18;  // bytes of metadata per flush, generously
-
 // A stretch of a column, in elements counted from the layer's first.
 struct Range {
   std::uint64_t first = 0;
@@ -154,16 +152,16 @@ struct DatasetWriter::State {
       return;
     }
     const auto lock = schema::lock_hdf5();
+    redirect_into_nowhere(identity);
     if (parallel) {
       // The caller left without finish(), perhaps on this rank alone: closing is collective and could wait
-      // for ever. HDF5 closes the file, which has no name any more, when MPI ends.
+      // for ever. HDF5 closes what stays open when MPI ends.
       for (auto& layer : layers) {
         static_cast<void>(new LayerState(std::move(layer)));
       }
       static_cast<void>(new std::vector<hdf5::Dataset>(std::move(known)));
       static_cast<void>(new hdf5::File(std::move(*file)));
     } else {
-      redirect_into_nowhere(*file);
       close_datasets();
       file.reset();
     }
@@ -203,19 +201,11 @@ struct DatasetWriter::State {
     }
   }
 
-  // Collective. Empties the file first, so that closing it finds space for what HDF5 still holds.
+  // Collective.
   void throw_away() {
-    if (parallel) {
-      if (is_root() && temporary) {
-        static_cast<void>(::truncate(temporary->temporary().c_str(), 0));
-      }
-      communicator.barrier();
+    if (file) {
       const auto lock = schema::lock_hdf5();
-      close_datasets();
-      file.reset();
-    } else if (file) {
-      const auto lock = schema::lock_hdf5();
-      redirect_into_nowhere(*file);
+      redirect_into_nowhere(identity);
       close_datasets();
       file.reset();
     }
@@ -259,6 +249,7 @@ struct DatasetWriter::State {
       if (parallel) {
         transfer = hdf5::Identifier(comm::collective_transfer(), H5Pclose);
       }
+      identity = identify(name);
     });
   }
 
@@ -312,8 +303,7 @@ struct DatasetWriter::State {
   void reserve_on_root(std::uint64_t bytes) {
     comm::agree(communicator, [&] {
       if (is_root()) {
-        const auto lock = schema::lock_hdf5();
-        reserve(temporary->temporary(), *file, bytes + kAccounts);
+        reserve(temporary->temporary(), bytes);
       }
     });
   }
@@ -525,6 +515,7 @@ struct DatasetWriter::State {
   std::optional<base::AtomicFile> temporary;  // rank 0: removes the file unless committed
   hdf5::Identifier transfer;
   std::optional<hdf5::File> file;  // on ranks that write
+  FileIdentity identity;           // of it
   // Datasets stay open until all is flushed: closing one may write, and its failure would go unnoticed.
   std::vector<hdf5::Dataset> known;
   LayerState layers[2];

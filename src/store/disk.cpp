@@ -3,27 +3,35 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::store {
+namespace {
 
-void reserve(const std::filesystem::path& path, const formats::hdf5::File& file, std::uint64_t bytes) {
-  const formats::hdf5::Identifier id(H5Iget_file_id(file.id()), H5Fclose);
-  hsize_t used = 0;  // also what is given out but not yet written
-  if (!id || H5Fget_filesize(id.get(), &used) < 0) {
-    file.fail("cannot tell the size of the file", "", "H5Fget_filesize failed");
-  }
+// Metadata that HDF5 may hold back until it flushes; more for large files, see reserve().
+constexpr std::uint64_t kAccounts = std::uint64_t{1} << 20;
+
+}  // namespace
+
+void reserve(const std::filesystem::path& path, std::uint64_t bytes) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   int reason = descriptor < 0 ? errno : 0;
   if (reason == 0) {
-    // From the start: parts that HDF5 gave out may still be holes. The size stays, HDF5 keeps its own.
-    if (::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(used + bytes)) != 0) {
+    struct stat status {};
+    reason = ::fstat(descriptor, &status) != 0 ? errno : 0;
+    const auto used = static_cast<std::uint64_t>(status.st_size);
+    bytes += kAccounts + used / 4096;
+    // From the start, for there may be holes. The size stays as it is: HDF5 keeps its own.
+    if (reason == 0 &&
+        ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(used + bytes)) != 0) {
       reason = errno;
     }
     ::close(descriptor);
@@ -60,15 +68,31 @@ void flush(const formats::hdf5::File& file) {
   }
 }
 
-void redirect_into_nowhere(const formats::hdf5::File& file) noexcept {
-  // The standard driver writes through a file descriptor; another file is put under that number. Memory
-  // holds little more than metadata: the rest of it is a hole.
-  const formats::hdf5::Identifier id(H5Iget_file_id(file.id()), H5Fclose);
-  void* handle = nullptr;
-  if (id && H5Fget_vfd_handle(id.get(), H5P_DEFAULT, &handle) >= 0 && handle != nullptr) {
+FileIdentity identify(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    throw base::OutputError({.what = "cannot find the dataset file that was just created",
+                             .file = path.string(),
+                             .got = std::strerror(errno),
+                             .hint = "choose a folder that all nodes share"});
+  }
+  return {status.st_dev, status.st_ino};
+}
+
+void redirect_into_nowhere(const FileIdentity& file) noexcept {
+  // MPI-IO does not hand out its descriptors, so all of this process are looked through. Another file is put
+  // under their numbers; it holds little more than metadata, the rest of it is a hole.
+  std::error_code ignored;
+  for (auto entry = std::filesystem::directory_iterator("/proc/self/fd", ignored);
+       !ignored && entry != std::filesystem::directory_iterator(); entry.increment(ignored)) {
+    const int descriptor = std::atoi(entry->path().filename().c_str());
+    struct stat status {};
+    if (::fstat(descriptor, &status) != 0 || status.st_dev != file.device || status.st_ino != file.number) {
+      continue;
+    }
     const int nowhere = ::memfd_create("abandoned dataset", MFD_CLOEXEC);
     if (nowhere >= 0) {
-      ::dup2(nowhere, *static_cast<int*>(handle));
+      ::dup2(nowhere, descriptor);
       ::close(nowhere);
     }
   }

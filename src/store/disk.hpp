@@ -11,9 +11,10 @@
 
 namespace mgrn::store {
 
-/// Makes sure that `path`, open as `file`, can grow by `bytes` beyond what HDF5 has given out in it. Throws
-/// OutputError (74). File systems that cannot reserve are asked for their free space instead.
-void reserve(const std::filesystem::path& path, const formats::hdf5::File& file, std::uint64_t bytes);
+/// Makes sure that the file, which HDF5 is writing, can grow by `bytes` and by what HDF5 needs to keep
+/// account of its content. Throws OutputError (74). File systems that cannot reserve are asked for their free
+/// space instead.
+void reserve(const std::filesystem::path& path, std::uint64_t bytes);
 
 /// Gives back what reserve() took and the finished file did not need.
 void release(const std::filesystem::path& path) noexcept;
@@ -21,8 +22,15 @@ void release(const std::filesystem::path& path) noexcept;
 /// Writes all that HDF5 holds to the file system. Collective in a parallel file. Throws OutputError.
 void flush(const formats::hdf5::File& file);
 
-/// From here on what HDF5 writes to this file goes into memory: closing it, and datasets in it, succeeds
-/// although its disk is full. For a file that is to be thrown away, without the MPI-IO driver.
-void redirect_into_nowhere(const formats::hdf5::File& file) noexcept;
+/// A file, whatever its name and also without one.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t number = 0;
+};
+FileIdentity identify(const std::filesystem::path& path);
+
+/// From here on what this process writes to the file through descriptors that are open now goes into memory:
+/// closing it, and datasets in it, succeeds although its disk is full. For a file that is to be thrown away.
+void redirect_into_nowhere(const FileIdentity& file) noexcept;
 
 }  // namespace mgrn::store
