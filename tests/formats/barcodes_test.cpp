@@ -27,6 +27,9 @@ TEST(Barcodes, JoinInRnaOrderWithCountsOfWhatIsLeft) {
 TEST(Barcodes, ASuffixInOneFileOnlyIsIgnored) {
   EXPECT_EQ(join_barcodes({"A-1", "B-1"}, {"B", "A"}).cells.size(), 2U);
   EXPECT_TRUE(join_barcodes({"A", "B"}, {"B-1", "A-1"}).suffix_ignored);
+  EXPECT_FALSE(join_barcodes({"A-1", "B-1"}, {"B-1", "A-1"}).suffix_ignored);
+  EXPECT_EQ(join_barcodes({"A-1", "B-1"}, {"B-1", "A-1"}).cells.size(), 2U);
+  EXPECT_EQ(join_barcodes({"A-1", "B-1"}, {"A-1", "B"}).cells.size(), 1U);
   // In part of a file it tells cells apart and stays.
   EXPECT_EQ(join_barcodes({"A-1", "A-2"}, {"A"}).cells.size(), 0U);
 }
