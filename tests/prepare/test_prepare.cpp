@@ -402,7 +402,7 @@ TEST(Prepare, BlacklistedPeaksCountAndRichCellsFall) {
   settings.blacklist = write(folder / "blacklist.bed", "chr1\t0\t100000\n1\t50000\t120000\n");
   settings.out = folder / "e.h5";
   const Report report = prepare_alone(settings);
-  // Counted with awk over atac.csv: peaks on chr1 that start before 120,000.
+  // The two regions overlap and make one: peaks on chr1 that start before 120,000.
   std::uint64_t expected = 0;
   for (const std::string& name : test::read_numbers(golden("atac.csv")).rows) {
     expected += name.starts_with("chr1:") && std::stoi(name.substr(5)) < 120000 ? 1 : 0;
