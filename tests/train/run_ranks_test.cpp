@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same run over MPI and alone: rank 0 repeats it on one rank and compares all promised bytes.
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/train/run.hpp"
+#include "support/mpi_world.hpp"
+#include "support/temporary_directory.hpp"
+#include "train/tiny_run.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fs = std::filesystem;
+using mgrn::test::world;
+
+// A folder that all ranks of this host share; rank 0 makes and removes it.
+class SharedFolder {
+ public:
+  SharedFolder() {
+    std::string name;
+    if (world().rank() == 0) {
+      owned_ = std::make_unique<mgrn::test::TemporaryDirectory>();
+      name = owned_->path().string();
+    }
+    path_ = comm::broadcast_text(world(), name);
+  }
+  ~SharedFolder() { world().barrier(); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  std::unique_ptr<mgrn::test::TemporaryDirectory> owned_;
+  fs::path path_;
+};
+
+TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
+  const SharedFolder folder;
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      test::write_tiny_inputs(folder.path());
+    }
+  });
+  run_training(test::tiny_settings(folder.path(), folder.path() / "all"), world());
+  const Settings resumed = test::tiny_settings(folder.path(), folder.path() / "resumed");
+  bool stopped = false;
+  try {
+    run_training(resumed, world(), {.stop_after_step = 5});
+  } catch (const base::Stopped&) {
+    stopped = true;
+  }
+  EXPECT_TRUE(stopped);
+  std::string text;
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      const auto self = comm::make_self_communicator();
+      run_training(resumed, *self);
+      run_training(test::tiny_settings(folder.path(), folder.path() / "alone"), *self);
+      text = test::promised_bytes(folder.path() / "alone");
+      EXPECT_EQ(test::promised_bytes(folder.path() / "all"), text);
+      EXPECT_EQ(test::promised_bytes(folder.path() / "resumed"), text);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mgrn::train
