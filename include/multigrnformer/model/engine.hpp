@@ -22,14 +22,17 @@ struct MicroBatch {
 };
 
 struct StepStatistics {
-  double loss = 0;                  ///< sum over samples of weight * binary cross entropy
-  std::uint64_t live_hidden = 0;    ///< predictor units that were positive for at least one sample
+  double loss = 0;                ///< sum over samples of weight * binary cross entropy
+  std::uint64_t live_hidden = 0;  ///< predictor units that were positive for at least one sample
 };
 
 struct EngineOptions {
-  std::string kind = "auto";  ///< auto | linear | quadratic | reference (train.engine)
-  std::string isa = "auto";   ///< auto | avx2 | baseline | avx512 (train.isa)
-  double dropout = 0;         ///< after attention, inside and after the feed-forward net, as PyTorch places it
+  /// auto | linear | quadratic | reference (train.engine); auto is linear for heads of one column.
+  std::string kind = "auto";
+  std::string isa = "auto";  ///< auto | avx2 | baseline | avx512 (train.isa)
+  /// Share of values dropped after attention, inside and after the feed-forward net: PyTorch's places but for
+  /// the attention probabilities, which linear-time attention never forms. 0 to 0.99.
+  double dropout = 0;
 };
 
 /// One engine serves one thread; make one per thread. No global state.
@@ -39,7 +42,7 @@ class Engine {
 
   /// "quadratic/avx2", for logs and for the comparison of ranks.
   virtual std::string name() const = 0;
-  /// Forward without dropout: one logit per sample.
+  /// Forward without dropout: one logit per sample. The fused engines' logits do not depend on `samples`.
   virtual void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
                        std::span<float> logits) = 0;
   /// Forward and backward. `gradient` (as large as parameters.values()) is overwritten with the gradient of

@@ -16,7 +16,7 @@ namespace mgrn::model::cpu {
 inline constexpr int kTokenBlock = 32;
 /// Room for the lanes of the widest instruction set.
 inline constexpr int kMaxLanes = 16;
-/// Terms of the longest exponential polynomial, and of its shifted moments.
+/// Room for the terms of the longest exponential polynomial.
 inline constexpr int kMaxTerms = 26;
 /// Most panels into which linear-time attention splits a head's queries.
 inline constexpr int kMaxPanels = 32;
