@@ -204,6 +204,7 @@ std::unique_ptr<Engine> make_reference_engine(const Shape& shape, int micro_batc
 
 ReferenceStep reference_step(const Shape& shape, std::span<const double> values, const MicroBatch& batch,
                              double dropout) {
+  torch::set_num_threads(1);
   const Parameters layout(shape);
   ReferenceStep result;
   result.gradient.resize(values.size());
@@ -217,6 +218,7 @@ ReferenceStep reference_step(const Shape& shape, std::span<const double> values,
 
 std::vector<double> reference_encoder(const Shape& shape, std::span<const double> values, int samples,
                                       std::span<const double> inputs) {
+  torch::set_num_threads(1);
   const torch::NoGradGuard no_gradient;
   const Weights weights = make_weights(Parameters(shape), values.data(), false);
   const torch::Tensor x = make_inputs<double>(shape, samples, inputs.data());
