@@ -28,11 +28,11 @@ struct Shape {
 void validate(const Shape& shape);
 
 struct ParameterView {
-  std::string name;                 ///< "encoder.layers.0.self_attn.in_proj_weight", "predictor.0.weight", ...
+  std::string name;  ///< "encoder.layers.0.self_attn.in_proj_weight", "predictor.0.weight", ...
   std::vector<std::int64_t> shape;
-  std::size_t offset = 0;           ///< into the flat buffer, in floats; every view starts on 64 bytes
+  std::size_t offset = 0;  ///< into the flat buffer, in floats; every view starts on 64 bytes
   std::size_t size = 0;
-  bool predictor = false;           ///< belongs to the predictor (own learning rate)
+  bool predictor = false;  ///< belongs to the predictor (own learning rate)
 };
 
 class Parameters {
