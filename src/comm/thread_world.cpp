@@ -26,7 +26,8 @@ struct World {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<bool> gone;  // by world rank: its program has ended
-  int failed = -1;         // world rank that threw or aborted first
+  int failed = -1;         // world rank at fault: the first that threw, aborted, or was missed
+  bool early = false;      // it did none of the first two: its program ended without entering a collective
 
   void leave(int rank, bool failure) {
     const std::lock_guard lock(mutex);
@@ -76,9 +77,15 @@ struct Group {
     if (generation != mine) {
       return;
     }
-    const int culprit = world->failed >= 0 ? world->failed : *missing();
-    throw WokenError({.what = std::string(operation) + " cannot complete: rank " + std::to_string(culprit) +
-                              (world->failed >= 0 ? " failed" : " ended without entering it")});
+    // Whoever notices first names the rank for all: the error that leaves here ends this rank too, and the
+    // others must not take the messenger for the cause.
+    if (world->failed < 0) {
+      world->failed = *missing();
+      world->early = true;
+    }
+    throw WokenError({.what = std::string(operation) + " cannot complete: rank " +
+                              std::to_string(world->failed) +
+                              (world->early ? " ended without entering it" : " failed")});
   }
 };
 

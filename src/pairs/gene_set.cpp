@@ -101,7 +101,7 @@ RestrictedNetwork restrict_network(const store::DatasetHeader& dataset, const fo
   }
   result.tf_list_symbols = listed.size();
   sort_unique(result.tf_list);
-  if (result.tf_list.empty()) {
+  if (result.tf_list.empty() && !listed.empty()) {
     throw base::DataError(
         {.what = "no transcription factor of the list is in the dataset",
          .expected = "symbols such as " + (dataset.genes.empty() ? "-" : dataset.genes.front()),

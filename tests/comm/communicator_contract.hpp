@@ -237,11 +237,13 @@ TEST_P(CommunicatorContract, OfSeveralErrorsTheLowestRanksIsAgreedOn) {
   on_all_ranks([](Communicator& world) {
     std::string message;
     try {
-      agree(world, [&] { throw base::DataError({.what = "bad " + std::to_string(world.rank())}); });
+      agree(world, [&] {
+        throw base::DataError({.what = "bad " + std::to_string(world.rank()), .hint = "mend it"});
+      });
     } catch (const base::DataError& error) {
       message = error.what();
     }
-    EXPECT_EQ(message, "error: bad 0 (rank 0)");
+    EXPECT_EQ(message, "error: bad 0 (rank 0)\nhint: mend it");
   });
 }
 

@@ -18,19 +18,22 @@ mgrn::comm::Communicator* the_world = nullptr;
 class FailurePrinter final : public testing::EmptyTestEventListener {
  public:
   explicit FailurePrinter(int rank) : rank_(rank) {}
+  // GoogleTest holds its lock while it reports a result: asking it then which test runs would wait for ever.
+  void OnTestStart(const testing::TestInfo& test) override {
+    name_ = std::string(test.test_suite_name()) + "." + test.name();
+  }
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) {
       return;
     }
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::cerr << "rank " << rank_ << ": " << (test != nullptr ? test->test_suite_name() : "") << "."
-              << (test != nullptr ? test->name() : "") << ": "
+    std::cerr << "rank " << rank_ << ": " << name_ << ": "
               << (result.file_name() != nullptr ? result.file_name() : "") << ":" << result.line_number()
               << ": " << result.message() << std::endl;
   }
 
  private:
   int rank_;
+  std::string name_;
 };
 
 }  // namespace

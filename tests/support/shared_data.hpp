@@ -13,7 +13,7 @@ std::filesystem::path real_data(const std::string& relative);
 }  // namespace mgrn::test
 
 /// Skips the running test, with a reason, where the real data is absent.
-#define MGRN_REQUIRE_REAL_DATA(path)                                              \
-  if ((path).empty()) {                                                           \
+#define MGRN_REQUIRE_REAL_DATA(path)                                               \
+  if ((path).empty()) {                                                            \
     GTEST_SKIP() << "real data is absent (set MGRN_TEST_DATA to the data folder)"; \
   }
