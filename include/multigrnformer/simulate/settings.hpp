@@ -49,8 +49,8 @@ struct Settings {
   double doublets = 0.0;  ///< share of barcodes that hold two cells
 
   // Measurement
-  double rna_counts = 0.0;     ///< median UMIs per cell; 0: 2 per gene, at most 6,000
-  double atac_counts = 0.0;    ///< median counts in peaks per cell; 0: 0.08 per peak
+  double rna_counts = 0.0;    ///< median UMIs per cell; 0: 2 per gene, at most 6,000
+  double atac_counts = 0.0;   ///< median counts in peaks per cell; 0: 0.08 per peak
   double depth_spread = 0.4;  ///< SD of the cells' log depth
   double dispersion =
       0.2;  ///< of the negative binomial counts (variance = mean + dispersion mean^2); 0: Poisson
