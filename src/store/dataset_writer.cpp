@@ -237,6 +237,7 @@ struct DatasetWriter::State {
                                    .hint = "check that the folder exists and that you may write there"});
         }
         ::close(descriptor);
+        reserve(name, 0);
       }
     });
     name = comm::broadcast_text(communicator, name);
@@ -279,10 +280,8 @@ struct DatasetWriter::State {
       const auto first = std::min(mine.first + static_cast<std::uint64_t>(round) * step, mine.last);
       const Range part{first, std::min(first + step, mine.last)};
       if (parallel) {
-        // In the midst of a collective write nothing may fail on some ranks only: reserve before.
-        const auto space =
-            std::min(step * static_cast<std::uint64_t>(communicator.size()), all.size()) * kWidth;
-        reserve_on_root(space);
+        reserve_on_root(std::min(step * static_cast<std::uint64_t>(communicator.size()), all.size()) *
+                        kWidth);
       }
       on_writers([&] {
         const auto raw = bytes.subspan((part.first - mine.first) * kWidth, part.size() * kWidth);
@@ -299,7 +298,9 @@ struct DatasetWriter::State {
     }
   }
 
-  // Collective. Room for `bytes` of data, and for what HDF5 needs to keep account of them.
+  // Collective. Room for `bytes` of data, and for what HDF5 needs to keep account of them. Called before each
+  // collective write: one that fails on some ranks only, in the midst of MPI-IO, leaves the others hanging
+  // (tried with Open MPI 4.1.4).
   void reserve_on_root(std::uint64_t bytes) {
     comm::agree(communicator, [&] {
       if (is_root()) {
@@ -412,6 +413,7 @@ struct DatasetWriter::State {
   template <typename T>
   void write_known(const std::string& path, const std::vector<T>& values, base::Json& checksums) {
     checksums[path] = checksum_of(std::span(values)).text();
+    reserve_on_root(values.size() * sizeof(T));
     on_writers([&] {
       hdf5::Dataset& dataset =
           known.emplace_back(file->create_dataset<T>(path, {values.size()}, small_layout()));
@@ -427,6 +429,7 @@ struct DatasetWriter::State {
       width = std::max(width, text.size());
     }
     checksums[path] = checksum_of(std::span<const char>(schema::padded(texts, width))).text();
+    reserve_on_root(texts.size() * width);
     on_writers([&] {
       hdf5::Dataset& dataset =
           known.emplace_back(file->create_strings(path, {texts.size()}, width, small_layout()));

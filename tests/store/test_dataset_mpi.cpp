@@ -186,7 +186,7 @@ TEST(DatasetMpi, ADiskThatIsFullOnlyAtTheEndIsAnOutputErrorOnEveryRank) {
   const SharedFolder folder;
   std::optional<SmallDisk> disk;
   if (world().rank() == 0) {
-    disk.emplace(folder / "small", "2m");
+    disk.emplace(folder / "small", "4m");
   }
   const std::string reason = comm::broadcast_text(world(), disk && !disk->mounted() ? disk->reason() : "");
   if (!reason.empty()) {
@@ -200,7 +200,7 @@ TEST(DatasetMpi, ADiskThatIsFullOnlyAtTheEndIsAnOutputErrorOnEveryRank) {
     append_example(world(), writer, example, Layer::rp);
     if (world().rank() == 0) {
       std::ofstream(folder / "small/filler", std::ios::binary)
-          << std::string(std::size_t{1} << 22U, 'x') << std::flush;
+          << std::string(std::size_t{1} << 23U, 'x') << std::flush;
     }
     world().barrier();
     writer.finish(example_header(example));

@@ -92,8 +92,8 @@ class Dataset {
   /// Stored entries of one gene without reading them.
   std::uint64_t nonzeros(Layer layer, std::uint32_t gene) const;
   GeneRow row(Layer layer, std::uint32_t gene) const;
-  /// Many rows, in the order asked for (repeats allowed): neighbours are read together. Several times as
-  /// fast as single rows for all genes, and never slower.
+  /// Many rows, in the order asked for (repeats allowed), read in ascending order with neighbours together,
+  /// so that each chunk is decompressed once, whatever the order of `genes`.
   std::vector<GeneRow> rows(Layer layer, std::span<const std::uint32_t> genes) const;
   /// Index of a symbol (any case), -1 when absent.
   std::int64_t find_gene(const std::string& symbol) const;
