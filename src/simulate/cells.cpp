@@ -15,8 +15,10 @@ double exponential(base::PhiloxStream& random) {
   return -std::log1p(-random.uniform());
 }
 
+// Odd, of slope 1 at 0, tending to +-most; a hyperbolic tangent costs several times as much.
 double saturate(double value, double most) {
-  return most * std::tanh(value / most);
+  const double part = value / most;
+  return value / std::sqrt(1.0 + part * part);
 }
 
 // Logarithmic (log-series) distribution by inversion: the size of one cluster of a negative binomial.
@@ -83,6 +85,19 @@ CellGenerator::CellGenerator(const Settings& settings, const Genome& genome, con
   }
   for (std::size_t g = 1; g < gene_edges_.size(); ++g) {
     gene_edges_[g] = std::max(gene_edges_[g], gene_edges_[g - 1]);
+  }
+
+  for (const std::vector<double>& deviation : rules.state_peak) {
+    std::vector<double> openness;
+    openness.reserve(edges_.size());
+    for (const Edge& edge : edges_) {
+      double sum = 0.0;
+      for (std::uint32_t i = edge.first_peak; i < edge.last_peak; ++i) {
+        sum += deviation[bound_[edge_peaks_[i]]];
+      }
+      openness.push_back(sum / std::max(1.0, static_cast<double>(edge.last_peak - edge.first_peak)));
+    }
+    state_openness_.push_back(std::move(openness));
   }
 
   double total = 0.0;
@@ -156,7 +171,7 @@ void CellGenerator::add_rates(std::uint64_t cell, std::uint32_t state, std::uint
 
   // Without ATAC, or with the effect of accessibility off, an edge acts with its full weight.
   const bool gated = settings_.accessibility > 0.0;
-  const std::vector<double>& state_peak = rules_.state_peak[state];
+  const std::vector<double>& state_openness = state_openness_[state];
   double total = 0.0;
   // What no rule explains varies with the activity's spread, so that the mRNA level keeps it.
   const double activity_spread = std::sqrt(settings_.state_activity * settings_.state_activity +
@@ -170,9 +185,9 @@ void CellGenerator::add_rates(std::uint64_t cell, std::uint32_t state, std::uint
       if (gated && edge.last_peak > edge.first_peak) {
         double mean = 0.0;
         for (std::uint32_t i = edge.first_peak; i < edge.last_peak; ++i) {
-          mean += state_peak[bound_[edge_peaks_[i]]] + opening_[edge_peaks_[i]];
+          mean += opening_[edge_peaks_[i]];
         }
-        mean /= static_cast<double>(edge.last_peak - edge.first_peak);
+        mean = state_openness[e] + mean / static_cast<double>(edge.last_peak - edge.first_peak);
         openness = std::clamp(std::exp(settings_.accessibility * mean), kLeastOpenness, kMostOpenness);
       }
       regulation += edge.effect * activity_[edge.tf] * openness;

@@ -51,16 +51,17 @@ class CellGenerator {
   const Settings settings_;
   const Genome& genome_;
   const Rules& rules_;
-  std::vector<double> state_until_;             // cumulated state shares
-  std::vector<std::vector<double>> peak_rate_;  // [state][peak], sums to 1
-  std::vector<Edge> edges_;                     // sorted by gene
-  std::vector<std::uint32_t> gene_edges_;       // regulated genes + 1
-  std::vector<std::uint32_t> edge_peaks_;       // numbers of bound peaks
-  std::vector<std::uint32_t> bound_;            // bound peak -> peak
-  std::vector<double> mitochondrial_share_;     // of each mitochondrial gene, sums to 1
-  std::vector<double> activity_;                // per TF
-  std::vector<double> opening_;                 // per bound peak: log fold change
-  std::vector<double> level_;                   // per regulated gene: log rate
+  std::vector<double> state_until_;                  // cumulated state shares
+  std::vector<std::vector<double>> peak_rate_;       // [state][peak], sums to 1
+  std::vector<Edge> edges_;                          // sorted by gene
+  std::vector<std::vector<double>> state_openness_;  // [state][edge]: mean deviation of the edge's peaks
+  std::vector<std::uint32_t> gene_edges_;            // regulated genes + 1
+  std::vector<std::uint32_t> edge_peaks_;            // numbers of bound peaks
+  std::vector<std::uint32_t> bound_;                 // bound peak -> peak
+  std::vector<double> mitochondrial_share_;          // of each mitochondrial gene, sums to 1
+  std::vector<double> activity_;                     // per TF
+  std::vector<double> opening_;                      // per bound peak: log fold change
+  std::vector<double> level_;                        // per regulated gene: log rate
   std::vector<double> rna_rate_;
   std::vector<double> atac_rate_;
   std::uint64_t rna_entries_ = 0;
