@@ -217,6 +217,12 @@ Source load_labels(const Settings& settings, const SourcePaths& paths, const fs:
   source.split = split_file.empty() ? pairs::draw_split(source.header, source.network, settings.split)
                                     : pairs::read_split(split_file, source.header, settings.split.seed,
                                                         settings.split.validation);
+  const auto cells = source.header.barcodes.size();
+  if (static_cast<std::size_t>(settings.shape.cells) > cells) {
+    base::warn(paths.dataset.string() + ": model.cells = " + std::to_string(settings.shape.cells) +
+               " is more than the " + std::to_string(cells) +
+               " cells of the dataset: every sample repeats cells");
+  }
   for (const auto& note : source.split.notes) {
     base::warn(paths.dataset.string() + ": " + note);
   }

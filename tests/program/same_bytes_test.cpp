@@ -269,6 +269,17 @@ TEST(Pipeline, PretrainFinetuneEvaluatePredictAndSampleWorkTogether) {
   EXPECT_EQ(std::count(printed.output.begin(), printed.output.end(), '\n'), 25);
 }
 
+TEST(Program, MoreCellsPerSampleThanTheDatasetHasIsSaid) {
+  const TemporaryDirectory folder;
+  Arguments arguments = train(folder / "run", {"--train.epochs", "1"});
+  arguments.erase(std::find(arguments.begin(), arguments.end(), "--train.epochs"),
+                  std::find(arguments.begin(), arguments.end(), "--train.epochs") + 2);
+  *std::next(std::find(arguments.begin(), arguments.end(), "--model.cells")) = "400";
+  const ProgramResult result = run_program(arguments);
+  expect_done(result);
+  EXPECT_NE(result.errors.find("more than the"), std::string::npos) << result.errors;
+}
+
 TEST(Program, HelpAndVersionAnswerOnStdoutAndEveryCommandHasHelp) {
   const ProgramResult help = run_program({"--help"});
   EXPECT_EQ(help.code, 0);
