@@ -201,7 +201,8 @@ TEST(Simulate, HasTheDensityAskedForAndHubs) {
 TEST(Simulate, LetsTargetsFollowTheirTfUnlessRegulationIsOff) {
   const test::TemporaryDirectory directory;
   Settings settings = small();
-  settings.states = 1;  // a handful of states correlates any two genes by chance
+  settings.states = 1;             // a handful of states correlates any two genes by chance
+  settings.activator_share = 0.5;  // so that a lost sign shows
   simulate::simulate(settings, directory / "on");
   settings.regulation = 0.0;
   simulate::simulate(settings, directory / "off");
