@@ -450,6 +450,22 @@ TEST(DatasetWriter, OnAFullDiskEveryRankGetsAnOutputErrorAndNothingIsLeft) {
   expect_content(Dataset(folder / "small/d.h5"), small);
 }
 
+TEST(DatasetWriter, ADiskThatFillsUpOnTheWayDoesNotKeepTheFileOpen) {
+  const TemporaryDirectory folder;
+  const SmallDisk disk(folder / "small", "12m");
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "a small file system is needed: " << disk.reason();
+  }
+  const auto self = comm::make_self_communicator();
+  DatasetWriter writer(*self, folder / "small/d.h5");
+  append_example(*self, writer, {}, Layer::rna);
+  std::ofstream(folder / "small/filler", std::ios::binary)
+      << std::string(std::size_t{1} << 24U, 'x') << std::flush;
+  EXPECT_THROW(append_example(*self, writer, {}, Layer::rp), base::OutputError);
+  EXPECT_EQ(names_in(folder / "small"), std::vector<std::string>{"filler"});
+  EXPECT_EQ(H5Fget_obj_count(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_ALL), 0) << "HDF5 still holds the file";
+}
+
 // HDF5 keeps small datasets in memory until it flushes: the disk is found full only at the end.
 TEST(DatasetWriter, ADiskThatIsFullOnlyAtTheEndIsAnOutputErrorToo) {
   const TemporaryDirectory folder;
