@@ -36,7 +36,7 @@ fi
 
 set_up_system
 set_up_libtorch
-build >&2
+build multigrnformer >&2
 
 rm -rf "$out"
 mkdir -p "$out"

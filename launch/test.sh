@@ -15,7 +15,7 @@ source "$here/lib/build.sh"
 set_up_system
 set_up_libtorch
 set_up_test_python
-build
+build all
 
 # ctest -j wins over the variable. A filter that matches nothing is an error: a run of no test proves nothing.
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(cores)}

@@ -52,6 +52,7 @@ configure() {
   printf '%s\n' "$words" >"$stamp"
 }
 
+# build TARGET...
 build() {
   local lock
   # What one clone has compiled, ccache gives to the next one in another folder.
@@ -60,6 +61,6 @@ build() {
   exec {lock}>"$MGRN_BUILD/.lock"
   flock -n "$lock" || { say "waiting for another build in $MGRN_BUILD"; flock "$lock"; }
   configure
-  cmake --build "$MGRN_BUILD" --parallel "$(build_jobs)"
+  cmake --build "$MGRN_BUILD" --parallel "$(build_jobs)" --target "$@"
   exec {lock}>&-
 }
