@@ -64,6 +64,7 @@ Computed compute(const cpu::Kernels& kernels, const Head& head, bool linear) {
   };
   const auto lines = [](std::size_t floats) { return std::vector<Line>((floats + 15) / 16); };
   auto qkv = lines(3 * padded), mixed = lines(padded), slope = lines(padded), inverse = lines(padded);
+  auto key_weight = lines(padded);
   auto gradient = lines(padded), qkv_gradient = lines(3 * padded);
   auto rows = lines(cpu::kScratchRows * (padded + cpu::kMaxPanels * cpu::kTokenBlock));
   std::vector<int> slot(padded);
@@ -74,6 +75,7 @@ Computed compute(const cpu::Kernels& kernels, const Head& head, bool linear) {
   state.mixed = mixed[0].value;
   state.slope = slope[0].value;
   state.inverse_total = inverse[0].value;
+  state.key_weight = key_weight[0].value;
   state.centre = &centre;
   state.slot = slot.data();
   state.plan = &plan;

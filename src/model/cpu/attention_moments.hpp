@@ -27,9 +27,9 @@ inline int slot_room(const Dimensions& d) {
 }
 
 /// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `count` (a multiple of
-/// kTokenBlock) entries.
-inline void moments(const float* w, const float* v, const float* s, int count, int terms, float* mu,
-                    float* nu) {
+/// kTokenBlock) entries; entry(j, w, v, s) gives a vector of each.
+template <typename Entry>
+inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
   constexpr int kTogether = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
   Vector zeroth[kMaxTerms + 1];
   Vector first[kMaxTerms + 1];
@@ -37,11 +37,7 @@ inline void moments(const float* w, const float* v, const float* s, int count, i
   for (int j = 0; j < count; j += kTogether * kLanes) {
     Vector power[kTogether], value[kTogether], step[kTogether];
 #pragma GCC unroll 4
-    for (int u = 0; u < kTogether; ++u) {
-      power[u] = load(w + j + u * kLanes);
-      value[u] = load(v + j + u * kLanes);
-      step[u] = load(s + j + u * kLanes);
-    }
+    for (int u = 0; u < kTogether; ++u) entry(j + u * kLanes, power[u], value[u], step[u]);
     for (int m = 0; m <= terms; ++m) {
       Vector a = power[0];
       Vector b = power[0] * value[0];
@@ -69,10 +65,6 @@ inline void key_weights(const Dimensions& d, const float* keys, float centre, fl
     store(w + j, exponential(fma(splat(centre), load(keys + j), splat(top))));
   }
   clear_padding(w, d);
-}
-
-inline void scaled_distance(const float* x, float centre, float inverse, int count, float* result) {
-  for (int j = 0; j < count; j += kLanes) store(result + j, (load(x + j) - centre) * inverse);
 }
 
 /// Vector instructions per cell of both ways, fitted to what they take; decides for quadratic where N is
@@ -129,22 +121,25 @@ inline void gather(const Dimensions& d, const float* sorted, const int* slot, fl
   for (int i = d.cells; i < d.padded; ++i) x[i] = 0.0f;
 }
 
-/// Evaluates one panel. Returns false where a condition of the method fails.
+/// Evaluates one panel; leaves the keys' weights in w. Returns false where a condition of the method fails.
 inline bool evaluate_panel(const Dimensions& d, const float* q, const float* keys, const float* values,
-                           const HeadPlan& plan, Panel& panel, float* w, float* s, float* mixed, float* slope,
+                           const HeadPlan& plan, Panel& panel, float* w, float* mixed, float* slope,
                            float* inverse_total) {
   const float half = panel.query_scale;
   key_weights(d, keys, panel.query_centre, plan.key_half, w);
   panel.key_centre = 0.0f;
   if (half * plan.key_half > 1.5f) {
-    Vector total{};
-    Vector weighted{};
-    for (int j = 0; j < d.padded; j += kLanes) {
-      const Vector weight = load(w + j);
-      total += weight;
-      weighted = fma(weight, load(keys + j), weighted);
+    Vector total[2] = {};
+    Vector weighted[2] = {};
+    for (int j = 0; j < d.padded; j += 2 * kLanes) {
+#pragma GCC unroll 2
+      for (int u = 0; u < 2; ++u) {
+        const Vector weight = load(w + j + u * kLanes);
+        total[u] += weight;
+        weighted[u] = fma(weight, load(keys + j + u * kLanes), weighted[u]);
+      }
     }
-    panel.key_centre = sum(weighted) / sum(total);
+    panel.key_centre = sum(weighted[0] + weighted[1]) / sum(total[0] + total[1]);
   }
   float span = plan.key_half + __builtin_fabsf(panel.key_centre);
   // Equal keys leave no span; any positive one then does, since every s is 0.
@@ -162,10 +157,17 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
   // The queries' scale is widened until range = query_scale * span holds exactly.
   panel.query_scale = exponent.range / span;
   panel.inverse_span = 1.0f / span;
-  scaled_distance(keys, panel.key_centre, panel.inverse_span, d.padded, s);
   float mu[kMaxTerms + 1];
   float nu[kMaxTerms + 1];
-  moments(w, values, s, d.padded, terms, mu, nu);
+  const Vector key_centre = splat(panel.key_centre);
+  const Vector inverse_span = splat(panel.inverse_span);
+  moments(
+      [&](int j, Vector& weight, Vector& value, Vector& step) {
+        weight = load(w + j);
+        value = load(values + j);
+        step = (load(keys + j) - key_centre) * inverse_span;
+      },
+      d.padded, terms, mu, nu);
   float z_term[kMaxTerms], a_term[kMaxTerms], zk_term[kMaxTerms], ak_term[kMaxTerms];
   float kappa = 0.0f;
   for (int m = 0; m < terms; ++m) {
@@ -216,32 +218,30 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
   return bottom > 0.0f && kappa <= kLargestKappa * bottom;
 }
 
-/// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred):
-/// [padded]; rows: six rows of slot_room.
+/// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred),
+/// key_weight (written): [padded]; rows: five rows of slot_room.
 inline bool linear_forward(const Dimensions& d, const float* q, float low, float high, const float* keys,
-                           const float* values, float* rows, HeadPlan& plan, int* slot, float* mixed,
-                           float* slope, float* inverse_total) {
+                           const float* values, float* key_weight, float* rows, HeadPlan& plan, int* slot,
+                           float* mixed, float* slope, float* inverse_total) {
   const float range = 0.5f * (high - low) * plan.key_half;
   if (!(range < 3.4f * kMaxPanels)) return false;
   const int room = slot_room(d);
-  float* w = rows;
-  float* s = rows + room;
-  float* sorted = rows + 2 * room;
-  float* sorted_mixed = rows + 3 * room;
-  float* sorted_slope = rows + 4 * room;
-  float* sorted_inverse = rows + 5 * room;
+  float* sorted = rows;
+  float* sorted_mixed = rows + room;
+  float* sorted_slope = rows + 2 * room;
+  float* sorted_inverse = rows + 3 * room;
   int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
   for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count += (count + 1) / 2) {
     assign_panels(d, q, low, high, count, plan, slot);
     bool good = true;
     if (count == 1) {
-      good = evaluate_panel(d, q, keys, values, plan, plan.panel[0], w, s, mixed, slope, inverse_total);
+      good = evaluate_panel(d, q, keys, values, plan, plan.panel[0], key_weight, mixed, slope, inverse_total);
     } else {
       scatter(d, q, plan, slot, true, sorted);
       for (int p = 0; p < count && good; ++p) {
         if (plan.panel[p].begin == plan.panel[p].end) continue;
-        good = evaluate_panel(d, sorted, keys, values, plan, plan.panel[p], w, s, sorted_mixed, sorted_slope,
-                              sorted_inverse);
+        good = evaluate_panel(d, sorted, keys, values, plan, plan.panel[p], key_weight, sorted_mixed,
+                              sorted_slope, sorted_inverse);
       }
       if (good) {
         gather(d, sorted_mixed, slot, mixed);
@@ -255,29 +255,90 @@ inline bool linear_forward(const Dimensions& d, const float* q, float low, float
   return false;
 }
 
-/// Gradients of keys and values of a head that linear_forward computed. rows: eight rows of slot_room.
+/// One panel's part of the keys' and values' gradients, which start here or are added to. w: the keys' weights;
+/// entry: the panel's queries as moments() wants them, g / Z, outputs and scaled queries.
+template <bool kStart, typename Entry>
+inline void panel_backward(const Dimensions& d, const Panel& panel, const float* keys, const float* values,
+                           const float* w, Entry entry, float* key_gradient, float* value_gradient) {
+  const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
+  const int terms = exponent.terms;
+  float tau[kMaxTerms + 1];
+  float sigma[kMaxTerms + 1];  // of x o: enters with a minus
+  moments(entry, panel.end - panel.begin, terms, tau, sigma);
+  float value_term[kMaxTerms], plain_term[kMaxTerms], by_value_term[kMaxTerms];
+  for (int m = 0; m < terms; ++m) {
+    const float c = exponent.coefficients[m];
+    value_term[m] = c * tau[m];
+    by_value_term[m] = c * (panel.query_centre * tau[m] + panel.query_scale * tau[m + 1]);
+    plain_term[m] = -c * (panel.query_centre * sigma[m] + panel.query_scale * sigma[m + 1]);
+  }
+  const Vector centre = splat(panel.key_centre);
+  const Vector inverse_span = splat(panel.inverse_span);
+  for (int j = 0; j < d.padded; j += 2 * kLanes) {
+    Vector step[2], dv[2], plain[2], by_value[2];
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+      step[u] = (load(keys + j + u * kLanes) - centre) * inverse_span;
+      dv[u] = splat(value_term[terms - 1]);
+      plain[u] = splat(plain_term[terms - 1]);
+      by_value[u] = splat(by_value_term[terms - 1]);
+    }
+    for (int m = terms - 2; m >= 0; --m) {
+      const Vector cv = splat(value_term[m]);
+      const Vector cp = splat(plain_term[m]);
+      const Vector cb = splat(by_value_term[m]);
+#pragma GCC unroll 2
+      for (int u = 0; u < 2; ++u) {
+        dv[u] = fma(dv[u], step[u], cv);
+        plain[u] = fma(plain[u], step[u], cp);
+        by_value[u] = fma(by_value[u], step[u], cb);
+      }
+    }
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+      const int at = j + u * kLanes;
+      const Vector weight = load(w + at);
+      const Vector both = fma(load(values + at), by_value[u], plain[u]);
+      if constexpr (kStart) {
+        store(value_gradient + at, weight * dv[u]);
+        store(key_gradient + at, weight * both);
+      } else {
+        store(value_gradient + at, fma(weight, dv[u], load(value_gradient + at)));
+        store(key_gradient + at, fma(weight, both, load(key_gradient + at)));
+      }
+    }
+  }
+}
+
+/// Gradients of keys and values of a head that linear_forward computed. rows: four rows of slot_room.
 inline void linear_backward(const Dimensions& d, const float* q, const float* keys, const float* values,
-                            const HeadPlan& plan, const int* slot, const float* mixed,
+                            const float* key_weight, const HeadPlan& plan, const int* slot, const float* mixed,
                             const float* inverse_total, const float* gradient, float* rows,
                             float* key_gradient, float* value_gradient) {
-  const int room = slot_room(d);
-  float* w = rows;
-  float* s = rows + room;
-  float* x = rows + 2 * room;
-  float* sorted_x = rows + 3 * room;
-  float* sorted_q = rows + 4 * room;
-  float* sorted_mixed = rows + 5 * room;
-  float* t = rows + 6 * room;
-  for (int i = 0; i < d.padded; i += kLanes) store(x + i, load(gradient + i) * load(inverse_total + i));
-  const float *weights = x, *queries = q, *outputs = mixed;
-  if (plan.panels > 1) {
-    scatter(d, x, plan, slot, false, sorted_x);
-    scatter(d, q, plan, slot, true, sorted_q);
-    scatter(d, mixed, plan, slot, false, sorted_mixed);
-    weights = sorted_x;
-    queries = sorted_q;
-    outputs = sorted_mixed;
+  if (plan.panels == 1) {
+    const Panel& panel = plan.panel[0];
+    const Vector centre = splat(panel.query_centre);
+    const Vector inverse_scale = splat(1.0f / panel.query_scale);
+    panel_backward<true>(
+        d, panel, keys, values, key_weight,
+        [&](int i, Vector& weight, Vector& output, Vector& step) {
+          weight = load(gradient + i) * load(inverse_total + i);
+          output = load(mixed + i);
+          step = (load(q + i) - centre) * inverse_scale;
+        },
+        key_gradient, value_gradient);
+    return;
   }
+  const int room = slot_room(d);
+  float* x = rows;
+  float* sorted_x = rows + room;
+  float* sorted_q = rows + 2 * room;
+  float* sorted_mixed = rows + 3 * room;
+  for (int i = 0; i < d.padded; i += kLanes) store(x + i, load(gradient + i) * load(inverse_total + i));
+  scatter(d, x, plan, slot, false, sorted_x);
+  scatter(d, q, plan, slot, true, sorted_q);
+  scatter(d, mixed, plan, slot, false, sorted_mixed);
+  float* w = x;  // no longer needed
   for (int j = 0; j < d.padded; j += kLanes) {
     store(key_gradient + j, Vector{});
     store(value_gradient + j, Vector{});
@@ -285,51 +346,18 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
   for (int p = 0; p < plan.panels; ++p) {
     const Panel& panel = plan.panel[p];
     if (panel.begin == panel.end) continue;
-    const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
-    const int terms = exponent.terms;
-    const int members = panel.end - panel.begin;
-    scaled_distance(queries + panel.begin, panel.query_centre, 1.0f / panel.query_scale, members, t);
-    float tau[kMaxTerms + 1];
-    float sigma[kMaxTerms + 1];  // of x o: enters with a minus
-    moments(weights + panel.begin, outputs + panel.begin, t, members, terms, tau, sigma);
-    float value_term[kMaxTerms], plain_term[kMaxTerms], by_value_term[kMaxTerms];
-    for (int m = 0; m < terms; ++m) {
-      const float c = exponent.coefficients[m];
-      value_term[m] = c * tau[m];
-      by_value_term[m] = c * (panel.query_centre * tau[m] + panel.query_scale * tau[m + 1]);
-      plain_term[m] = -c * (panel.query_centre * sigma[m] + panel.query_scale * sigma[m + 1]);
-    }
+    const Vector centre = splat(panel.query_centre);
+    const Vector inverse_scale = splat(1.0f / panel.query_scale);
     key_weights(d, keys, panel.query_centre, plan.key_half, w);
-    scaled_distance(keys, panel.key_centre, panel.inverse_span, d.padded, s);
-    for (int j = 0; j < d.padded; j += 2 * kLanes) {
-      Vector step[2], dv[2], plain[2], by_value[2];
-#pragma GCC unroll 2
-      for (int u = 0; u < 2; ++u) {
-        step[u] = load(s + j + u * kLanes);
-        dv[u] = splat(value_term[terms - 1]);
-        plain[u] = splat(plain_term[terms - 1]);
-        by_value[u] = splat(by_value_term[terms - 1]);
-      }
-      for (int m = terms - 2; m >= 0; --m) {
-        const Vector cv = splat(value_term[m]);
-        const Vector cp = splat(plain_term[m]);
-        const Vector cb = splat(by_value_term[m]);
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; ++u) {
-          dv[u] = fma(dv[u], step[u], cv);
-          plain[u] = fma(plain[u], step[u], cp);
-          by_value[u] = fma(by_value[u], step[u], cb);
-        }
-      }
-#pragma GCC unroll 2
-      for (int u = 0; u < 2; ++u) {
-        const int at = j + u * kLanes;
-        const Vector weight = load(w + at);
-        store(value_gradient + at, fma(weight, dv[u], load(value_gradient + at)));
-        store(key_gradient + at,
-              fma(weight, fma(load(values + at), by_value[u], plain[u]), load(key_gradient + at)));
-      }
-    }
+    panel_backward<false>(
+        d, panel, keys, values, w,
+        [&](int n, Vector& weight, Vector& output, Vector& step) {
+          const int i = panel.begin + n;
+          weight = load(sorted_x + i);
+          output = load(sorted_mixed + i);
+          step = (load(sorted_q + i) - centre) * inverse_scale;
+        },
+        key_gradient, value_gradient);
   }
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One sample's way through the encoder and back: post-norm layers, H <- LayerNorm(H + MultiHead(H)),
-// H <- LayerNorm(H + FFN(H)). Everything but attention works on blocks of cells that stay in the first-level
+// H <- LayerNorm(H + FFN(H)). Everything but attention works on tiles of cells that stay in the first-level
 // cache; the feed-forward net's inner values are recomputed backward, which is cheaper than storing them.
+//
+// Attention's output is kept less its centre (see HeadPlan::value_middle): the output projection's bias takes
+// the centre up, and its weight gradient gets the centre's share from the bias gradient, once per sample.
 #pragma once
 
 #include "model/cpu/attention_moments.hpp"
@@ -11,55 +14,58 @@
 namespace mgrn::model::cpu {
 namespace {
 
+/// Smallest and largest of a row.
 struct RowRange {
   float low;
   float high;
 };
 
 inline RowRange row_range(const Dimensions& d, const float* row) {
-  Vector low = load(row);
-  Vector high = low;
-  for (int n = kLanes; n < d.padded; n += kLanes) {
-    const Vector x = load(row + n);
-    low = at_most(x, low);
-    high = at_least(x, high);
+  Vector low[2] = {load(row), load(row)};
+  Vector high[2] = {low[0], low[0]};
+  for (int n = 0; n < d.padded; n += 2 * kLanes) {
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+      const Vector x = load(row + n + u * kLanes);
+      low[u] = at_most(x, low[u]);
+      high[u] = at_least(x, high[u]);
+    }
   }
-  return {smallest(low), largest(high)};
+  return {smallest(at_most(low[0], low[1])), largest(at_least(high[0], high[1]))};
 }
 
-/// keys and values of a scalar head, less the middle of their ranges.
-inline void centred(const Dimensions& d, const float* row, float middle, float* result) {
-  for (int n = 0; n < d.padded; n += kLanes) store(result + n, load(row + n) - middle);
+inline void subtract(const Dimensions& d, float* row, float middle) {
+  for (int n = 0; n < d.padded; n += kLanes) store(row + n, load(row + n) - middle);
 }
 
+/// state.qkv -> state.mixed and what the way back needs. Keys and values of scalar heads are centred in place.
 inline void attention(const Dimensions& d, const LayerState& state, const Scratch& scratch) {
   const int plane = d.width * d.padded;
   if (d.head_width == 1) {
-    float* keys = scratch.rows;
-    float* values = keys + slot_room(d);
-    float* rows = values + slot_room(d);
     for (int head = 0; head < d.heads; ++head) {
       HeadPlan& plan = state.plan[head];
-      const float* q = state.qkv + head * d.padded;
-      const RowRange key_range = row_range(d, q + plane);
-      const RowRange value_range = row_range(d, q + 2 * plane);
+      float* q = state.qkv + head * d.padded;
+      float* keys = q + plane;
+      float* values = keys + plane;
+      const RowRange key_range = row_range(d, keys);
+      const RowRange value_range = row_range(d, values);
       plan.panels = 0;
-      plan.key_middle = 0.5f * (key_range.low + key_range.high);
-      plan.value_middle = 0.5f * (value_range.low + value_range.high);
-      centred(d, q + plane, plan.key_middle, keys);
-      centred(d, q + 2 * plane, plan.value_middle, values);
+      const float key_middle = 0.5f * (key_range.low + key_range.high);
+      state.centre[head] = 0.5f * (value_range.low + value_range.high);
+      subtract(d, keys, key_middle);
+      subtract(d, values, state.centre[head]);
       // Not (high - low)/2: the half range must bound the rounded, centred keys.
-      const float above = key_range.high - plan.key_middle;
-      const float below = plan.key_middle - key_range.low;
+      const float above = key_range.high - key_middle;
+      const float below = key_middle - key_range.low;
       plan.key_half = above > below ? above : below;
-      state.centre[head] = plan.value_middle;
       float* mixed = state.mixed + head * d.padded;
       float* slope = state.slope + head * d.padded;
       float* inverse_total = state.inverse_total + head * d.padded;
       bool done = false;
       if (d.linear) {
         const RowRange query_range = row_range(d, q);
-        done = linear_forward(d, q, query_range.low, query_range.high, keys, values, rows, plan,
+        done = linear_forward(d, q, query_range.low, query_range.high, keys, values,
+                              state.key_weight + head * d.padded, scratch.rows, plan,
                               state.slot + head * d.padded, mixed, slope, inverse_total);
       }
       if (!done) quadratic_forward(d, q, keys, values, plan.key_half, mixed, slope, inverse_total);
@@ -86,6 +92,8 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
   for (int head = 0; head < d.heads; ++head) {
     const int first = head * d.head_width * d.padded;
     const float* q = state.qkv + first;
+    const float* keys = q + plane;
+    const float* values = keys + plane;
     const float* mixed = state.mixed + first;
     const float* inverse_total = state.inverse_total + head * d.padded;
     const float* gradient = scratch.mixed_gradient + first;
@@ -96,24 +104,19 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
       const auto backward = d.head_width == 2   ? quadratic_backward_wide<2>
                             : d.head_width == 4 ? quadratic_backward_wide<4>
                                                 : quadratic_backward_wide<0>;
-      backward(d, q, q + plane, q + 2 * plane, mixed, inverse_total, state.row_max + head * d.padded,
-               gradient, scratch.rows, dq, dk, dv);
+      backward(d, q, keys, values, mixed, inverse_total, state.row_max + head * d.padded, gradient,
+               scratch.rows, dq, dk, dv);
       continue;
     }
     const HeadPlan& plan = state.plan[head];
-    float* keys = scratch.rows;
-    float* values = keys + slot_room(d);
-    float* rows = values + slot_room(d);
-    centred(d, q + plane, plan.key_middle, keys);
-    centred(d, q + 2 * plane, plan.value_middle, values);
     const float* slope = state.slope + head * d.padded;
     for (int n = 0; n < d.padded; n += kLanes) store(dq + n, load(gradient + n) * load(slope + n));
-    clear_padding(dq, d);
     if (plan.panels > 0) {
-      linear_backward(d, q, keys, values, plan, state.slot + head * d.padded, mixed, inverse_total, gradient,
-                      rows, dk, dv);
+      linear_backward(d, q, keys, values, state.key_weight + head * d.padded, plan,
+                      state.slot + head * d.padded, mixed, inverse_total, gradient, scratch.rows, dk, dv);
     } else {
-      quadratic_backward(d, q, keys, values, plan.key_half, mixed, inverse_total, gradient, rows, dk, dv);
+      quadratic_backward(d, q, keys, values, plan.key_half, mixed, inverse_total, gradient, scratch.rows, dk,
+                         dv);
     }
   }
   if (d.query_scale != 1.0f) {
@@ -123,181 +126,230 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
   }
 }
 
-/// Attention output of one block: mixed + centre.
-inline void attention_output(const Dimensions& d, const LayerState& state, int begin, float* result) {
-  for (int c = 0; c < d.width; ++c) {
-    for (int v = 0; v < kTokenBlock; v += kLanes) {
-      store(result + c * kTokenBlock + v, load(state.mixed + c * d.padded + begin + v) + state.centre[c]);
-    }
-  }
-}
-
-inline void add_rows(const float* x, int x_stride, int rows, float* result, int stride) {
-  for (int c = 0; c < rows; ++c) {
-    for (int v = 0; v < kTokenBlock; v += kLanes) {
-      store(result + c * stride + v, load(result + c * stride + v) + load(x + c * x_stride + v));
-    }
-  }
-}
-
-/// weight * normalised + bias of one block.
-inline void denormalise(const Dimensions& d, const float* normalised, const float* weight, const float* bias,
-                        float* result) {
-  for (int c = 0; c < d.width; ++c) {
-    for (int v = 0; v < kTokenBlock; v += kLanes) {
-      store(result + c * kTokenBlock + v,
-            fma(load(normalised + c * d.padded + v), splat(weight[c]), splat(bias[c])));
-    }
-  }
-}
-
 struct MaskWords {
   const std::uint32_t *attention, *inner, *outer;
 };
 
-inline MaskWords mask_words(const Dimensions& d, const LayerState& state, int block) {
+inline MaskWords mask_words(const Dimensions& d, const LayerState& state, int first_cell) {
   const int blocks = d.padded / kTokenBlock;
-  const std::uint32_t* first = state.masks + block;
+  const std::uint32_t* first = state.masks + first_cell / kTokenBlock;
   return {first, first + d.width * blocks, first + (d.width + d.inner) * blocks};
 }
 
-void encode(const Dimensions& d, const LayerWeights* weights, const LayerState* states, const float* input,
-            const Scratch& scratch, float* flat) {
-  const int blocks = d.padded / kTokenBlock;
-  float* narrow = scratch.block;                   // [width][kTokenBlock]
-  float* second = narrow + d.width * kTokenBlock;  // [width][kTokenBlock]
-  float* inner = second + d.width * kTokenBlock;   // [inner][kTokenBlock]
-  for (int layer = 0; layer < d.layers; ++layer) {
-    const LayerWeights& w = weights[layer];
-    const LayerState& state = states[layer];
-    const float* x = layer == 0 ? input : scratch.stream;
-    for (int n = 0; n < d.padded; n += kTokenBlock) {
-      dense(w.in_weight, w.in_bias, 3 * d.width, d.width, x + n, d.padded, state.qkv + n, d.padded);
+/// The encoder for one width: the usual one as a constant, or 0 for the one of the dimensions.
+template <int kWidth>
+struct EncoderOf {
+  static int width(const Dimensions& d) { return kWidth > 0 ? kWidth : d.width; }
+  static int inner_width(const Dimensions& d) { return kWidth > 0 ? 4 * kWidth : d.inner; }
+
+  static void forward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
+                      const float* sample, const float* positions, float* input, const Scratch& scratch,
+                      float* flat) {
+    const int width = EncoderOf::width(d);
+    for (int n = 0; n < d.cells; ++n) {
+      for (int c = 0; c < width; ++c) {
+        input[c * d.padded + n] = sample[n * width + c] + positions[c * d.padded + n];
+      }
     }
+    for (int layer = 0; layer < d.layers; ++layer) {
+      const float* x = layer == 0 ? input : scratch.stream;
+      project(d, weights[layer], states[layer], x);
+      attention(d, states[layer], scratch);
+      feed_forward(d, weights[layer], states[layer], x, scratch);
+    }
+    for (int n = 0; n < d.cells; ++n) {
+      for (int c = 0; c < width; ++c) flat[n * width + c] = scratch.stream[c * d.padded + n];
+    }
+  }
+
+  static void backward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
+                       const float* input, const Scratch& scratch, const float* flat_gradient,
+                       const LayerSums* sums) {
+    const int width = EncoderOf::width(d);
+    for (int n = 0; n < d.cells; ++n) {
+      for (int c = 0; c < width; ++c) scratch.stream[c * d.padded + n] = flat_gradient[n * width + c];
+    }
+    for (int c = 0; c < width; ++c) clear_padding(scratch.stream + c * d.padded, d);
+    for (int layer = d.layers - 1; layer >= 0; --layer) {
+      feed_forward_backward(d, weights[layer], states[layer], scratch, sums[layer]);
+      attention_backward(d, states[layer], scratch);
+      if (layer == 0) {
+        // The samples themselves need no gradient.
+        outer(scratch.qkv_gradient, d.padded, 3 * width, input, d.padded, width, d.padded, sums[0].in_weight,
+              sums[0].in_bias);
+      } else {
+        project_backward(d, weights[layer], weights[layer - 1], states[layer - 1], scratch, sums[layer]);
+      }
+    }
+  }
+
+ private:
+  static void project(const Dimensions& d, const LayerWeights& w, const LayerState& state, const float* x) {
+    const int width = EncoderOf::width(d);
+    dense(
+        w.in_weight, 3 * width, width, x, d.padded, d.padded, [&](int o, int) { return splat(w.in_bias[o]); },
+        [&](int o, int n, Vector value) { store(state.qkv + o * d.padded + n, value); });
     // Padding repeats the last cell, so that ranges and maxima need no mask.
-    for (int c = 0; c < 3 * d.width; ++c) {
+    for (int c = 0; c < 3 * width; ++c) {
       float* row = state.qkv + c * d.padded;
       for (int n = d.cells; n < d.padded; ++n) row[n] = row[d.cells - 1];
     }
-    attention(d, state, scratch);
-    for (int block = 0; block < blocks; ++block) {
-      const int n = block * kTokenBlock;
-      attention_output(d, state, n, second);
-      dense(w.out_weight, w.out_bias, d.width, d.width, second, kTokenBlock, narrow, kTokenBlock);
-      if (state.masks != nullptr) {
-        apply_mask(narrow, d.width, mask_words(d, state, block).attention, blocks, d.dropout_scale);
+  }
+
+  /// x and attention's output -> scratch.stream.
+  static void feed_forward(const Dimensions& d, const LayerWeights& w, const LayerState& state, const float* x,
+                           const Scratch& scratch) {
+    const int width = EncoderOf::width(d);
+    const int inner_width = EncoderOf::inner_width(d);
+    const int blocks = d.padded / kTokenBlock;
+    float* narrow = scratch.block;              // [width][kTile]
+    float* second = narrow + width * kTile;     // [width][kTile]
+    float* inner = second + width * kTile;      // [inner][kTile]
+    float* out_bias = scratch.column;
+    for (int o = 0; o < width; ++o) {
+      out_bias[o] = w.out_bias[o];
+      for (int c = 0; c < width; ++c) out_bias[o] = fma(w.out_weight[o * width + c], state.centre[c], out_bias[o]);
+    }
+    const bool masked = state.masks != nullptr;
+    const auto keep = [&](int o, int n, Vector value) { store(narrow + o * kTile + n, value); };
+    for (int begin = 0; begin < d.padded; begin += kTile) {
+      const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
+      const auto residual = [&](int o, int n, Vector value) {
+        store(narrow + o * kTile + n, value + load(x + o * d.padded + begin + n));
+      };
+      const auto second_residual = [&](int o, int n, Vector value) {
+        store(narrow + o * kTile + n, value + load(second + o * kTile + n));
+      };
+      const auto out_start = [&](int o, int) { return splat(out_bias[o]); };
+      if (masked) {
+        dense(w.out_weight, width, width, state.mixed + begin, d.padded, cells, out_start, keep);
+        apply_mask(narrow, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
+        add_rows(x + begin, d.padded, width, cells, narrow, kTile);
+      } else {
+        dense(w.out_weight, width, width, state.mixed + begin, d.padded, cells, out_start, residual);
       }
-      add_rows(x + n, d.padded, d.width, narrow, kTokenBlock);
-      layer_norm(narrow, d.width, w.norm1_weight, w.norm1_bias, state.norm1 + n, d.padded, state.scale1 + n,
-                 second, kTokenBlock);
-      dense(w.inner_weight, w.inner_bias, d.inner, d.width, second, kTokenBlock, inner, kTokenBlock);
-      for (int i = 0; i < d.inner * kTokenBlock; i += kLanes) store(inner + i, gelu(load(inner + i)).value);
-      if (state.masks != nullptr) {
-        apply_mask(inner, d.inner, mask_words(d, state, block).inner, blocks, d.dropout_scale);
+      layer_norm(narrow, width, cells, w.norm1_weight, w.norm1_bias, state.norm1 + begin, d.padded,
+                 state.scale1 + begin, second, kTile);
+      dense(
+          w.inner_weight, inner_width, width, second, kTile, cells,
+          [&](int o, int) { return splat(w.inner_bias[o]); },
+          [&](int o, int n, Vector value) { store(inner + o * kTile + n, gelu(value)); });
+      const auto outer_start = [&](int o, int) { return splat(w.outer_bias[o]); };
+      if (masked) {
+        apply_mask(inner, inner_width, cells, mask_words(d, state, begin).inner, blocks, d.dropout_scale);
+        dense(w.outer_weight, width, inner_width, inner, kTile, cells, outer_start, keep);
+        apply_mask(narrow, width, cells, mask_words(d, state, begin).outer, blocks, d.dropout_scale);
+        add_rows(second, kTile, width, cells, narrow, kTile);
+      } else {
+        dense(w.outer_weight, width, inner_width, inner, kTile, cells, outer_start, second_residual);
       }
-      dense(w.outer_weight, w.outer_bias, d.width, d.inner, inner, kTokenBlock, narrow, kTokenBlock);
-      if (state.masks != nullptr) {
-        apply_mask(narrow, d.width, mask_words(d, state, block).outer, blocks, d.dropout_scale);
-      }
-      add_rows(second, kTokenBlock, d.width, narrow, kTokenBlock);
-      layer_norm(narrow, d.width, w.norm2_weight, w.norm2_bias, state.norm2 + n, d.padded, state.scale2 + n,
-                 scratch.stream + n, d.padded);
+      layer_norm(narrow, width, cells, w.norm2_weight, w.norm2_bias, state.norm2 + begin, d.padded,
+                 state.scale2 + begin, scratch.stream + begin, d.padded);
     }
   }
-  // [width][padded] -> [cells][width]
-  for (int c = 0; c < d.width; ++c) {
-    for (int n = 0; n < d.cells; ++n) flat[n * d.width + c] = scratch.stream[c * d.padded + n];
+
+  /// scratch.stream -> scratch.mixed_gradient, and scratch.residual, what goes past attention.
+  static void feed_forward_backward(const Dimensions& d, const LayerWeights& w, const LayerState& state,
+                                    const Scratch& scratch, const LayerSums& sum) {
+    const int width = EncoderOf::width(d);
+    const int inner_width = EncoderOf::inner_width(d);
+    const int blocks = d.padded / kTokenBlock;
+    float* narrow = scratch.block;  // [width][kTile] each
+    float* second = narrow + width * kTile;
+    float* third = second + width * kTile;
+    float* inner = third + width * kTile;  // [inner][kTile] each
+    float* slope = inner + inner_width * kTile;
+    float* back = slope + inner_width * kTile;
+    const bool masked = state.masks != nullptr;
+    const auto zero = [](int, int) { return Vector{}; };
+    for (int begin = 0; begin < d.padded; begin += kTile) {
+      const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
+      layer_norm_backward(scratch.stream + begin, d.padded, width, cells, w.norm2_weight, state.norm2 + begin,
+                          d.padded, state.scale2 + begin, third, kTile, sum.norm2_weight, sum.norm2_bias);
+      if (masked) copy_rows(third, kTile, width, cells, narrow, kTile);
+      denormalise(state.norm1 + begin, d.padded, width, cells, w.norm1_weight, w.norm1_bias, second);
+      dense(
+          w.inner_weight, inner_width, width, second, kTile, cells,
+          [&](int o, int) { return splat(w.inner_bias[o]); },
+          [&](int o, int n, Vector value) {
+            const GeluWithSlope both = gelu_with_slope(value);
+            store(inner + o * kTile + n, both.value);
+            store(slope + o * kTile + n, both.slope);
+          });
+      if (masked) {
+        const MaskWords words = mask_words(d, state, begin);
+        apply_mask(inner, inner_width, cells, words.inner, blocks, d.dropout_scale);
+        apply_mask(slope, inner_width, cells, words.inner, blocks, d.dropout_scale);
+        apply_mask(third, width, cells, words.outer, blocks, d.dropout_scale);
+      }
+      outer(third, kTile, width, inner, kTile, inner_width, cells, sum.outer_weight, sum.outer_bias);
+      dense(w.outer_weight_t, inner_width, width, third, kTile, cells, zero, [&](int o, int n, Vector value) {
+        store(back + o * kTile + n, value * load(slope + o * kTile + n));
+      });
+      outer(back, kTile, inner_width, second, kTile, width, cells, sum.inner_weight, sum.inner_bias);
+      const float* past = masked ? narrow : third;
+      dense(
+          w.inner_weight_t, width, inner_width, back, kTile, cells,
+          [&](int o, int n) { return load(past + o * kTile + n); },
+          [&](int o, int n, Vector value) { store(second + o * kTile + n, value); });
+      float* residual = scratch.residual + begin;
+      layer_norm_backward(second, kTile, width, cells, w.norm1_weight, state.norm1 + begin, d.padded,
+                          state.scale1 + begin, residual, d.padded, sum.norm1_weight, sum.norm1_bias);
+      const float* projected = residual;
+      int stride = d.padded;
+      if (masked) {
+        copy_rows(residual, d.padded, width, cells, narrow, kTile);
+        apply_mask(narrow, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
+        projected = narrow;
+        stride = kTile;
+      }
+      outer(projected, stride, width, state.mixed + begin, d.padded, width, cells, sum.out_weight,
+            sum.out_bias);
+      dense(w.out_weight_t, width, width, projected, stride, cells, zero, [&](int o, int n, Vector value) {
+        store(scratch.mixed_gradient + o * d.padded + begin + n, value);
+      });
+    }
+    // The sums of this layer hold this sample alone, so the bias gradient is that of the centre's share too.
+    for (int o = 0; o < width; ++o) {
+      const Vector bias = load(sum.out_bias + o * kLanes);
+      for (int c = 0; c < width; ++c) {
+        float* weight_sum = sum.out_weight + (o * width + c) * kLanes;
+        store(weight_sum, fma(bias, splat(state.centre[c]), load(weight_sum)));
+      }
+    }
   }
+
+  /// qkv_gradient and residual -> scratch.stream, the gradient of the layer below.
+  static void project_backward(const Dimensions& d, const LayerWeights& w, const LayerWeights& below,
+                               const LayerState& state_below, const Scratch& scratch, const LayerSums& sum) {
+    const int width = EncoderOf::width(d);
+    float* x = scratch.block;  // [width][kTile]
+    for (int begin = 0; begin < d.padded; begin += kTile) {
+      const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
+      denormalise(state_below.norm2 + begin, d.padded, width, cells, below.norm2_weight, below.norm2_bias, x);
+      const float* gradient = scratch.qkv_gradient + begin;
+      outer(gradient, d.padded, 3 * width, x, kTile, width, cells, sum.in_weight, sum.in_bias);
+      dense(
+          w.in_weight_t, width, 3 * width, gradient, d.padded, cells,
+          [&](int o, int n) { return load(scratch.residual + o * d.padded + begin + n); },
+          [&](int o, int n, Vector value) { store(scratch.stream + o * d.padded + begin + n, value); });
+    }
+  }
+};
+
+constexpr int kUsualWidth = 4;
+
+void encode(const Dimensions& d, const LayerWeights* weights, const LayerState* states, const float* sample,
+            const float* positions, float* input, const Scratch& scratch, float* flat) {
+  const auto forward = d.width == kUsualWidth ? EncoderOf<kUsualWidth>::forward : EncoderOf<0>::forward;
+  forward(d, weights, states, sample, positions, input, scratch, flat);
 }
 
 void encode_backward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
                      const float* input, const Scratch& scratch, const float* flat_gradient,
                      const LayerSums* sums) {
-  const int blocks = d.padded / kTokenBlock;
-  float* narrow = scratch.block;  // [width][kTokenBlock] each
-  float* second = narrow + d.width * kTokenBlock;
-  float* third = second + d.width * kTokenBlock;
-  float* inner = third + d.width * kTokenBlock;  // [inner][kTokenBlock] each
-  float* slope = inner + d.inner * kTokenBlock;
-  float* back = slope + d.inner * kTokenBlock;
-  float* stream = scratch.stream;
-  for (int c = 0; c < d.width; ++c) {
-    for (int n = 0; n < d.cells; ++n) stream[c * d.padded + n] = flat_gradient[n * d.width + c];
-    clear_padding(stream + c * d.padded, d);
-  }
-  for (int layer = d.layers - 1; layer >= 0; --layer) {
-    const LayerWeights& w = weights[layer];
-    const LayerState& state = states[layer];
-    const LayerSums& sum = sums[layer];
-    for (int block = 0; block < blocks; ++block) {
-      const int n = block * kTokenBlock;
-      layer_norm_backward(stream + n, d.padded, d.width, w.norm2_weight, state.norm2 + n, d.padded,
-                          state.scale2 + n, scratch.residual + n, d.padded, sum.norm2_weight, sum.norm2_bias);
-      denormalise(d, state.norm1 + n, w.norm1_weight, w.norm1_bias, second);
-      dense(w.inner_weight, w.inner_bias, d.inner, d.width, second, kTokenBlock, inner, kTokenBlock);
-      for (int i = 0; i < d.inner * kTokenBlock; i += kLanes) {
-        const Gelu value = gelu(load(inner + i));
-        store(inner + i, value.value);
-        store(slope + i, value.derivative);
-      }
-      for (int c = 0; c < d.width; ++c) {
-        for (int v = 0; v < kTokenBlock; v += kLanes) {
-          store(third + c * kTokenBlock + v, load(scratch.residual + c * d.padded + n + v));
-        }
-      }
-      if (state.masks != nullptr) {
-        const MaskWords words = mask_words(d, state, block);
-        apply_mask(inner, d.inner, words.inner, blocks, d.dropout_scale);
-        apply_mask(slope, d.inner, words.inner, blocks, d.dropout_scale);
-        apply_mask(third, d.width, words.outer, blocks, d.dropout_scale);
-      }
-      outer(third, kTokenBlock, d.width, inner, kTokenBlock, d.inner, sum.outer_weight, sum.outer_bias);
-      for (int i = 0; i < d.inner * kTokenBlock; i += kLanes) store(back + i, Vector{});
-      dense_add(w.outer_weight_t, d.inner, d.width, third, kTokenBlock, back, kTokenBlock);
-      for (int i = 0; i < d.inner * kTokenBlock; i += kLanes)
-        store(back + i, load(back + i) * load(slope + i));
-      outer(back, kTokenBlock, d.inner, second, kTokenBlock, d.width, sum.inner_weight, sum.inner_bias);
-      dense_add(w.inner_weight_t, d.width, d.inner, back, kTokenBlock, scratch.residual + n, d.padded);
-      layer_norm_backward(scratch.residual + n, d.padded, d.width, w.norm1_weight, state.norm1 + n, d.padded,
-                          state.scale1 + n, narrow, kTokenBlock, sum.norm1_weight, sum.norm1_bias);
-      for (int c = 0; c < d.width; ++c) {
-        for (int v = 0; v < kTokenBlock; v += kLanes) {
-          store(scratch.residual + c * d.padded + n + v, load(narrow + c * kTokenBlock + v));
-        }
-      }
-      if (state.masks != nullptr) {
-        apply_mask(narrow, d.width, mask_words(d, state, block).attention, blocks, d.dropout_scale);
-      }
-      attention_output(d, state, n, second);
-      outer(narrow, kTokenBlock, d.width, second, kTokenBlock, d.width, sum.out_weight, sum.out_bias);
-      for (int c = 0; c < d.width; ++c) {
-        for (int v = 0; v < kTokenBlock; v += kLanes) {
-          store(scratch.mixed_gradient + c * d.padded + n + v, Vector{});
-        }
-      }
-      dense_add(w.out_weight_t, d.width, d.width, narrow, kTokenBlock, scratch.mixed_gradient + n, d.padded);
-    }
-    attention_backward(d, state, scratch);
-    for (int n = 0; n < d.padded; n += kTokenBlock) {
-      if (layer == 0) {
-        // The samples themselves need no gradient.
-        outer(scratch.qkv_gradient + n, d.padded, 3 * d.width, input + n, d.padded, d.width, sum.in_weight,
-              sum.in_bias);
-        continue;
-      }
-      const LayerWeights& below = weights[layer - 1];
-      denormalise(d, states[layer - 1].norm2 + n, below.norm2_weight, below.norm2_bias, second);
-      outer(scratch.qkv_gradient + n, d.padded, 3 * d.width, second, kTokenBlock, d.width, sum.in_weight,
-            sum.in_bias);
-      for (int c = 0; c < d.width; ++c) {
-        for (int v = 0; v < kTokenBlock; v += kLanes) {
-          store(stream + c * d.padded + n + v, load(scratch.residual + c * d.padded + n + v));
-        }
-      }
-      dense_add(w.in_weight_t, d.width, 3 * d.width, scratch.qkv_gradient + n, d.padded, stream + n,
-                d.padded);
-    }
-  }
+  const auto backward = d.width == kUsualWidth ? EncoderOf<kUsualWidth>::backward : EncoderOf<0>::backward;
+  backward(d, weights, states, input, scratch, flat_gradient, sums);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the polynomial coefficients of simd_math.hpp and their largest relative error.
+"""Prints the polynomial coefficients of simd_math.hpp and their largest error.
 
 Weighted least squares, the weights iterated towards the minimax solution (Lawson's method).
 Needs numpy and scipy.
 """
 import numpy as np
-from scipy.special import erfcx
+from scipy.special import erf
 
 
 def lawson(values, basis, weight, rounds):
@@ -32,19 +32,17 @@ def exponential():
     return lawson(q, np.stack([r**i for i in range(5)], 1), r**2 / np.exp(r), 400)
 
 
-def normal_tail():
-    """Phi(-t) = exp(-t^2/2) p(u), u = 1/(1 + t/4), 0 <= t <= 13.3."""
-    t = np.unique(np.concatenate([13.3 * 0.5 * (1 - np.cos(np.linspace(0, np.pi, 3001))), np.linspace(0, 2, 800)]))
-    tail = 0.5 * erfcx(t / np.sqrt(2))
-    basis = np.polynomial.chebyshev.chebvander(2 / (1 + 0.25 * t) - 1, 9)
-    error, coefficients = lawson(tail, basis, 1 / tail, 200)
-    argument = np.polynomial.Chebyshev(coefficients)
-    powers = argument(np.polynomial.Polynomial([-1.0, 2.0])).coef
-    return error, powers
+def normal_distribution():
+    """Phi(x) = 1/2 + x p(y), y = 2 x^2 / 5.2^2 - 1, |x| <= 5.2; the error is absolute."""
+    limit = 5.2
+    x = limit * np.cos(np.linspace(0, np.pi / 2, 3000))[:-1]
+    basis = np.polynomial.chebyshev.chebvander(2 * (x / limit) ** 2 - 1, 13)
+    error, coefficients = lawson(0.5 * erf(x / np.sqrt(2)) / x, basis, x, 300)
+    return error, np.polynomial.chebyshev.cheb2poly(coefficients)
 
 
 if __name__ == "__main__":
-    for name, (error, coefficients) in (("exp", exponential()), ("Phi", normal_tail())):
+    for name, (error, coefficients) in (("exp", exponential()), ("Phi", normal_distribution())):
         print(name, "relative error %.2g" % error)
         for value in coefficients:
             print("  %.9gf," % np.float32(value))

@@ -171,9 +171,14 @@ class FusedEngine final : public Engine {
         slots_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
         plans_(states_.size() * static_cast<std::size_t>(dims_.heads)),
         masks_(dropout > 0 ? states_.size() * mask_words() : 0),
-        positions_(static_cast<std::size_t>(columns_)) {
-    std::ranges::transform(positional_encoding(shape), positions_.begin(),
-                           [](double value) { return static_cast<float>(value); });
+        positions_(static_cast<std::size_t>(dims_.width * dims_.padded)) {
+    const std::vector<double> encoding = positional_encoding(shape);
+    for (int n = 0; n < dims_.cells; ++n) {
+      for (int c = 0; c < dims_.width; ++c) {
+        positions_[static_cast<std::size_t>(c * dims_.padded + n)] =
+            static_cast<float>(encoding[static_cast<std::size_t>(n * dims_.width + c)]);
+      }
+    }
     place(floats_.data());
     for (std::size_t i = 0; i < states_.size(); ++i) {
       states_[i].slot = slots_.data() + i * static_cast<std::size_t>(dims_.heads * dims_.padded);
@@ -287,6 +292,7 @@ class FusedEngine final : public Engine {
       state.slope = arena.take(dims_.head_width == 1 ? width * padded : 0);
       state.inverse_total = arena.take(heads * padded);
       state.row_max = arena.take(dims_.head_width == 1 ? 0 : heads * padded);
+      state.key_weight = arena.take(dims_.head_width == 1 ? heads * padded : 0);
       state.norm1 = arena.take(width * padded);
       state.norm2 = arena.take(width * padded);
       state.scale1 = arena.take(padded);
@@ -299,7 +305,8 @@ class FusedEngine final : public Engine {
     scratch_.mixed_gradient = arena.take(width * padded);
     scratch_.qkv_gradient = arena.take(3 * width * padded);
     scratch_.rows = arena.take(kScratchRows * (padded + kMaxPanels * kTokenBlock));
-    scratch_.block = arena.take((3 * inner + 3 * width) * kTokenBlock);
+    scratch_.block = arena.take((3 * inner + 3 * width) * 2 * kTokenBlock);
+    scratch_.column = arena.take(width);
     flat_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
     flat_gradient_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
     hidden_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
@@ -373,14 +380,8 @@ class FusedEngine final : public Engine {
   }
 
   void encode(int row, std::span<const float> sample) {
-    float* x = input(row);
-    for (int c = 0; c < dims_.width; ++c) {
-      for (int n = 0; n < dims_.cells; ++n) {
-        const std::size_t from = static_cast<std::size_t>(n * dims_.width + c);
-        x[c * dims_.padded + n] = sample[from] + positions_[from];
-      }
-    }
-    kernels_.encode(dims_, layer_weights_.data(), row_states(row), x, scratch_,
+    kernels_.encode(dims_, layer_weights_.data(), row_states(row), sample.data(), positions_.data(),
+                    input(row), scratch_,
                     flat_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_));
   }
 

@@ -22,9 +22,9 @@ void exponential_array(const float* x, int count, float* y) {
 
 void gelu_array(const float* x, int count, float* y, float* derivative) {
   for (int i = 0; i < count; i += kLanes) {
-    const Gelu value = gelu(load_loose(x + i));
-    store_loose(y + i, value.value);
-    store_loose(derivative + i, value.derivative);
+    const GeluWithSlope both = gelu_with_slope(load_loose(x + i));
+    store_loose(y + i, both.value);
+    store_loose(derivative + i, both.slope);
   }
 }
 

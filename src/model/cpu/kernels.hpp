@@ -72,20 +72,21 @@ struct Panel {
 /// How one head of one sample was computed forward, which is how it must be computed backward.
 struct HeadPlan {
   int panels = 0;  ///< 0: quadratic
-  float key_middle = 0, key_half = 0, value_middle = 0;
+  float key_half = 0;  ///< half the range of the keys
   Panel panel[kMaxPanels] = {};
 };
 
 /// What a layer's forward pass leaves for its backward pass, per sample.
 struct LayerState {
-  float* qkv;              ///< [3 width][padded], queries scaled
-  float* mixed;            ///< [width][padded]: attention output; for head_width 1 less value_middle
+  float* qkv;              ///< [3 width][padded], queries scaled; for head_width 1 keys and values centred
+  float* mixed;            ///< [width][padded]: attention output less `centre`
   float* slope;            ///< [width][padded]: d output / d query, head_width 1 only
   float* inverse_total;    ///< [heads][padded]: 1 / sum of a row's exponentials
   float* row_max;          ///< [heads][padded], head_width > 1 only
+  float* key_weight;       ///< [heads][padded]: the keys' weights where a head has one panel
   float *norm1, *norm2;    ///< [width][padded]: normalised values before scale and shift
   float *scale1, *scale2;  ///< [padded]: 1 / standard deviation
-  float* centre;           ///< [width]: added to `mixed` to give the attention output
+  float* centre;           ///< [width]: middle of the values, which `mixed` lacks
   int* slot;               ///< [heads][padded]: place of a query in its panel, when panels > 1
   HeadPlan* plan;          ///< [heads]
   /// Dropout words [width + inner + width][padded / kTokenBlock] of the three sites; null without dropout.
@@ -99,17 +100,19 @@ struct Scratch {
   float* mixed_gradient;  ///< [width][padded]
   float* qkv_gradient;    ///< [3 width][padded]
   float* rows;            ///< [kScratchRows][padded + kMaxPanels * kTokenBlock]
-  float* block;           ///< [3 (2 inner + 4 width)][kTokenBlock]
+  float* block;           ///< [3 inner + 3 width][2 kTokenBlock]
+  float* column;          ///< [width]
 };
-inline constexpr int kScratchRows = 10;
+inline constexpr int kScratchRows = 4;
 
 struct Kernels {
   const char* name;
   int lanes;
-  /// input [width][padded], positions added -> flat [cells * width], cell by cell.
-  void (*encode)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
-                 const Scratch&, float* flat);
-  /// flat_gradient [cells * width] -> sums, overwritten, one LayerSums per layer.
+  /// sample [cells][width] plus positions [width][padded] -> input [width][padded], which the way back needs
+  /// again -> flat [cells * width], cell by cell.
+  void (*encode)(const Dimensions&, const LayerWeights*, const LayerState*, const float* sample,
+                 const float* positions, float* input, const Scratch&, float* flat);
+  /// flat_gradient [cells * width] -> added to sums, which start at zero; one LayerSums per layer.
   void (*encode_backward)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
                           const Scratch&, const float* flat_gradient, const LayerSums* sums);
   /// hidden[rows][units] = max(0, bias + flat weight^T); each value's sum is independent of the other rows.

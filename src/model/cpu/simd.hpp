@@ -67,12 +67,29 @@ inline float fma(float a, float b, float c) {
 #endif
 }
 
-// A NaN in the first operand stays: a gradient that went wrong must be seen as such by the reduction.
+// A NaN in `value` stays: a gradient that went wrong must be seen as such by the reduction. The instructions
+// return their second operand where either is NaN.
 inline Vector at_least(Vector value, Vector bound) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_max_ps(static_cast<__mmask16>(-1), bound, value);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_max_ps(bound, value);
+#elif defined(__x86_64__)
+  return _mm_max_ps(bound, value);
+#else
   return value < bound ? bound : value;
+#endif
 }
 inline Vector at_most(Vector value, Vector bound) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_min_ps(static_cast<__mmask16>(-1), bound, value);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_min_ps(bound, value);
+#elif defined(__x86_64__)
+  return _mm_min_ps(bound, value);
+#else
   return value > bound ? bound : value;
+#endif
 }
 
 inline Vector absolute(Vector value) {
