@@ -17,7 +17,7 @@ struct Constants {
   float one_minus_beta2;
   float weight_decay;
   float step_size;        // learning rate / (1 - beta1^t)
-  float root_correction;  // sqrt(1 - beta2^t)
+  float root_correction;  // 1 / sqrt(1 - beta2^t)
   float epsilon;
 };
 
@@ -29,7 +29,7 @@ __attribute__((always_inline)) inline void update_values(const Constants& c, std
     const float slope = gradient[i] + c.weight_decay * weight[i];
     first[i] = first[i] + c.one_minus_beta1 * (slope - first[i]);
     second[i] = second[i] * c.beta2 + c.one_minus_beta2 * slope * slope;
-    const float denominator = std::sqrt(second[i]) / c.root_correction + c.epsilon;
+    const float denominator = std::sqrt(second[i]) * c.root_correction + c.epsilon;
     weight[i] = weight[i] - c.step_size * (first[i] / denominator);
   }
 }
@@ -158,7 +158,7 @@ double Adam::step(model::Parameters& parameters, std::span<float> gradient) {
                               .one_minus_beta2 = static_cast<float>(1 - options_.beta2),
                               .weight_decay = static_cast<float>(options_.weight_decay),
                               .step_size = static_cast<float>(group.learning_rate / correction1),
-                              .root_correction = static_cast<float>(std::sqrt(correction2)),
+                              .root_correction = static_cast<float>(1 / std::sqrt(correction2)),
                               .epsilon = static_cast<float>(options_.epsilon)};
     update(constants, group.last - group.first, weights.data() + group.first, gradient.data() + group.first,
            first_.data() + group.first, second_.data() + group.first);

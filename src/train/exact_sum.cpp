@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
-#include "multigrnformer/train/fixed_point.hpp"
+#include "multigrnformer/model/fixed_point.hpp"
 #include "multigrnformer/train/reduction.hpp"
 
 namespace mgrn::train {
@@ -32,56 +32,59 @@ constexpr std::uint32_t kInfinityBits = 0x7f800000u;
 
 class ExactSum final : public GradientSum {
  public:
-  explicit ExactSum(std::size_t parameters) : parameters_(parameters), buffer_(parameters + kExtras) {}
+  explicit ExactSum(std::size_t parameters) : parameters_(parameters), buffer_(parameters + kExtras) {
+    sum_.values = std::span(buffer_).first(parameters_);
+    sum_.scale = kScales[0];
+  }
 
   void start(int scale) override {
-    if (scale < kSmallestScale || scale > kLargestScale) {
+    if (scale < model::kSmallestScale || scale > model::kLargestScale) {
       throw base::InternalError({.what = "the gradient sum cannot work with this scale",
-                                 .expected = std::to_string(kSmallestScale) + " to " +
-                                             std::to_string(kLargestScale) + " fractional bits",
+                                 .expected = std::to_string(model::kSmallestScale) + " to " +
+                                             std::to_string(model::kLargestScale) + " fractional bits",
                                  .got = std::to_string(scale),
                                  .hint = "Report this as a defect."});
     }
-    scale_ = scale;
-    buffer_.assign(buffer_.size(), 0);
+    sum_.scale = scale;
+    sum_.fresh = true;
+    sum_.largest.clear();
+    statistics_.clear();
   }
 
   void add(std::span<const float> gradient, const UnitStatistics& statistics) override {
     require_size(gradient.size());
-    ++extra(kUnits);
-    // The loss is a sum of non-negative terms; one beyond the limit is as good as infinite.
-    if (!(std::fabs(statistics.loss) < kLossLimit)) {
-      ++extra(kNonFinite);
-      return;
-    }
-    const std::uint32_t largest = add_fixed_point(gradient, scale_, sums());
-    if (largest >= fixed_point_limit(scale_)) {
-      subtract_fixed_point(gradient, scale_, sums());
-      ++extra(largest >= kInfinityBits ? kNonFinite : kOutOfRange);
-      return;
-    }
-    const double whole = std::floor(statistics.loss);
-    const double fraction = std::nearbyint((statistics.loss - whole) * kLossFractionFactor);
-    extra(kLossWhole) += static_cast<std::uint64_t>(static_cast<std::int64_t>(whole));
-    extra(kLossFraction) += static_cast<std::uint64_t>(fraction);
-    extra(kLiveHidden) += statistics.live_hidden;
+    require_values();
+    sum_.largest.push_back(model::add_fixed_point(gradient, sum_.scale, sum_.values));
+    statistics_.push_back(statistics);
   }
 
-  void merge(const GradientSum& other) override {
-    const auto* that = dynamic_cast<const ExactSum*>(&other);
-    if (that == nullptr || that->parameters_ != parameters_ || that->scale_ != scale_) {
+  model::FixedPointSum* direct() override { return &sum_; }
+  void note(const UnitStatistics& statistics) override { statistics_.push_back(statistics); }
+
+  void merge(GradientSum& other) override {
+    auto* that = dynamic_cast<ExactSum*>(&other);
+    if (that == nullptr || that->parameters_ != parameters_ || that->sum_.scale != sum_.scale) {
       throw base::InternalError({.what = "gradient sums of unlike kind, size or scale cannot be merged",
                                  .hint = "Report this as a defect."});
     }
-    for (std::size_t i = 0; i < buffer_.size(); ++i) {
+    statistics_.insert(statistics_.end(), that->statistics_.begin(), that->statistics_.end());
+    sum_.largest.insert(sum_.largest.end(), that->sum_.largest.begin(), that->sum_.largest.end());
+    if (that->sum_.fresh) {
+      return;
+    }
+    require_values();
+    for (std::size_t i = 0; i < parameters_; ++i) {
       buffer_[i] += that->buffer_[i];
     }
   }
 
-  ReductionOutcome reduce(comm::Communicator& communicator, std::span<float> gradient) override {
+  ReductionOutcome reduce(comm::Communicator& communicator, double divisor,
+                          std::span<float> gradient) override {
     require_size(gradient.size());
-    extra(kScale) = static_cast<std::uint64_t>(scale_);
-    extra(kScaleSquared) = static_cast<std::uint64_t>(scale_) * static_cast<std::uint64_t>(scale_);
+    require_values();
+    count_units();
+    extra(kScale) = static_cast<std::uint64_t>(sum_.scale);
+    extra(kScaleSquared) = static_cast<std::uint64_t>(sum_.scale) * static_cast<std::uint64_t>(sum_.scale);
     communicator.all_reduce(std::span(reinterpret_cast<std::int64_t*>(buffer_.data()), buffer_.size()),
                             comm::Reduction::sum);
     ReductionOutcome outcome;
@@ -96,7 +99,7 @@ class ExactSum final : public GradientSum {
     if (ranks * extra(kScaleSquared) != extra(kScale) * extra(kScale)) {
       throw base::InternalError({.what = "ranks summed gradients with different scales",
                                  .expected = "one number of fractional bits on all ranks",
-                                 .got = std::to_string(scale_) + " here",
+                                 .got = std::to_string(sum_.scale) + " here",
                                  .hint = "Report this as a defect."});
     }
     if (outcome.units > kMostUnits) {
@@ -106,15 +109,50 @@ class ExactSum final : public GradientSum {
                                  .hint = "Lower train.batch or raise train.micro_batch."});
     }
     if (outcome.usable()) {
-      to_float(sums(), static_cast<std::uint64_t>(outcome.units), scale_, gradient);
+      model::to_float(sum_.values, static_cast<std::uint64_t>(outcome.units), sum_.scale, divisor, gradient);
     }
     return outcome;
   }
 
  private:
-  std::span<std::uint64_t> sums() { return std::span(buffer_).first(parameters_); }
   std::uint64_t& extra(Extra which) { return buffer_[parameters_ + which]; }
   std::int64_t counter(Extra which) { return static_cast<std::int64_t>(extra(which)); }
+
+  /// A sum to which nothing was added is zero.
+  void require_values() {
+    if (sum_.fresh) {
+      std::ranges::fill(sum_.values, 0);
+      sum_.fresh = false;
+    }
+  }
+
+  /// Fills the words behind the gradient from what was noted of each unit.
+  void count_units() {
+    if (statistics_.size() != sum_.largest.size()) {
+      throw base::InternalError({.what = "an engine lost count of the micro-batches that it summed",
+                                 .expected = std::to_string(statistics_.size()),
+                                 .got = std::to_string(sum_.largest.size()),
+                                 .hint = "Report this as a defect."});
+    }
+    std::fill(buffer_.begin() + static_cast<std::ptrdiff_t>(parameters_), buffer_.end(), 0);
+    const std::uint32_t limit = model::fixed_point_limit(sum_.scale);
+    for (std::size_t unit = 0; unit < statistics_.size(); ++unit) {
+      const UnitStatistics& statistics = statistics_[unit];
+      ++extra(kUnits);
+      // The loss is a sum of non-negative terms; one beyond the limit is as good as infinite.
+      if (!(std::fabs(statistics.loss) < kLossLimit) || sum_.largest[unit] >= kInfinityBits) {
+        ++extra(kNonFinite);
+      } else if (sum_.largest[unit] >= limit) {
+        ++extra(kOutOfRange);
+      } else {
+        const double whole = std::floor(statistics.loss);
+        const double fraction = std::nearbyint((statistics.loss - whole) * kLossFractionFactor);
+        extra(kLossWhole) += static_cast<std::uint64_t>(static_cast<std::int64_t>(whole));
+        extra(kLossFraction) += static_cast<std::uint64_t>(fraction);
+        extra(kLiveHidden) += statistics.live_hidden;
+      }
+    }
+  }
 
   void require_size(std::size_t size) const {
     if (size != parameters_) {
@@ -126,8 +164,9 @@ class ExactSum final : public GradientSum {
   }
 
   std::size_t parameters_;
-  int scale_ = kScales[0];
   std::vector<std::uint64_t> buffer_;  // gradient, then the extras; unsigned because it wraps
+  model::FixedPointSum sum_;           // of the buffer's gradient
+  std::vector<UnitStatistics> statistics_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <string>
@@ -45,7 +46,9 @@ class FloatSum final : public GradientSum {
     extra(kLiveHidden) += static_cast<float>(statistics.live_hidden);
   }
 
-  void merge(const GradientSum& other) override {
+  void note(const UnitStatistics&) override {}
+
+  void merge(GradientSum& other) override {
     const auto* that = dynamic_cast<const FloatSum*>(&other);
     if (that == nullptr || that->parameters_ != parameters_) {
       throw base::InternalError({.what = "gradient sums of unlike kind or size cannot be merged",
@@ -57,7 +60,8 @@ class FloatSum final : public GradientSum {
     loss_ += that->loss_;
   }
 
-  ReductionOutcome reduce(comm::Communicator& communicator, std::span<float> gradient) override {
+  ReductionOutcome reduce(comm::Communicator& communicator, double divisor,
+                          std::span<float> gradient) override {
     require_size(gradient.size());
     extra(kLoss) = static_cast<float>(loss_);
     extra(kLossRemainder) = static_cast<float>(loss_ - static_cast<double>(extra(kLoss)));
@@ -73,7 +77,8 @@ class FloatSum final : public GradientSum {
       outcome.units_non_finite = outcome.units;
     }
     if (outcome.usable()) {
-      std::copy(sums.begin(), sums.end(), gradient.begin());
+      const auto count = static_cast<float>(divisor);
+      std::ranges::transform(sums, gradient.begin(), [count](float sum) { return sum / count; });
     }
     return outcome;
   }

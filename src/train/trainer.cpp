@@ -143,7 +143,9 @@ class Trainer {
       for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
         sums_[0]->merge(*sums_[thread]);
       }
-      const ReductionOutcome reduced = sums_[0]->reduce(communicator_, gradient_);
+      const std::size_t samples = plan.batch(step).size();
+      const ReductionOutcome reduced =
+          sums_[0]->reduce(communicator_, static_cast<double>(samples), gradient_);
       if (reduced.units != static_cast<std::int64_t>(units)) {
         throw base::InternalError({.what = "micro-batches were lost between the ranks",
                                    .expected = std::to_string(units),
@@ -153,7 +155,7 @@ class Trainer {
       if (reduced.units_non_finite == 0 && reduced.units_out_of_range > 0 && smaller_scale()) {
         continue;
       }
-      if (reduced.usable() && apply(reduced, plan.batch(step).size())) {
+      if (reduced.usable() && apply(reduced, samples)) {
         good_step();
       } else {
         bad_step(reduced);
@@ -174,6 +176,9 @@ class Trainer {
         for (std::size_t unit = rank + static_cast<std::size_t>(thread) * ranks; unit < units;
              unit += threads * ranks) {
           compute_unit(thread, unit, plan.unit(step, unit));
+        }
+        if (auto* direct = sums_[static_cast<std::size_t>(thread)]->direct()) {
+          team_.engine(thread).finish(*direct);
         }
       });
     } catch (...) {
@@ -207,7 +212,6 @@ class Trainer {
     buffers.labels.assign(unit_samples, 0.0f);
     buffers.weights.assign(unit_samples, 0.0f);
     buffers.names.assign(unit_samples, 0);
-    buffers.gradient.resize(gradient_.size());
     for (std::size_t i = 0; i < planned.size(); ++i) {
       const TaskPair& pair = task_.training[task_.first_of_source[planned[i].dataset] + planned[i].pair];
       const Source& source = task_.sources[pair.source];
@@ -224,18 +228,26 @@ class Trainer {
       buffers.weights[i] = 1.0f;
       buffers.names[i] = dropout_name(source, name);
     }
-    const model::StepStatistics statistics = team_.engine(thread).gradient(state_.parameters,
-                                                                           {.samples = team_.micro_batch(),
-                                                                            .inputs = buffers.inputs,
-                                                                            .labels = buffers.labels,
-                                                                            .weights = buffers.weights,
-                                                                            .names = buffers.names},
-                                                                           buffers.gradient);
+    const model::MicroBatch batch{.samples = team_.micro_batch(),
+                                  .inputs = buffers.inputs,
+                                  .labels = buffers.labels,
+                                  .weights = buffers.weights,
+                                  .names = buffers.names};
+    const auto units_of = [](const model::StepStatistics& step) {
+      return UnitStatistics{.loss = step.loss, .live_hidden = step.live_hidden};
+    };
+    GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
+    model::Engine& engine = team_.engine(thread);
+    if (model::FixedPointSum* direct = sum.direct(); direct != nullptr && !hooks_.tamper) {
+      sum.note(units_of(engine.accumulate(state_.parameters, batch, *direct)));
+      return;
+    }
+    buffers.gradient.resize(gradient_.size());
+    const auto statistics = engine.gradient(state_.parameters, batch, buffers.gradient);
     if (hooks_.tamper) {
       hooks_.tamper(state_.step, static_cast<std::int64_t>(unit), buffers.gradient);
     }
-    sums_[static_cast<std::size_t>(thread)]->add(
-        buffers.gradient, {.loss = statistics.loss, .live_hidden = statistics.live_hidden});
+    sum.add(buffers.gradient, units_of(statistics));
   }
 
   // Dropout masks are named like samples, but differ from epoch to epoch even where the cells do not.
@@ -254,10 +266,6 @@ class Trainer {
   // ---- what becomes of a step ----------------------------------------------------------------------
 
   bool apply(const ReductionOutcome& reduced, std::size_t samples) {
-    const auto count = static_cast<float>(samples);
-    for (float& value : gradient_) {
-      value /= count;
-    }
     double norm = 0;
     try {
       norm = adam_.step(state_.parameters, gradient_);

@@ -10,6 +10,7 @@
 
 #include "model/available_kernels.hpp"
 #include "model/samples.hpp"
+#include "multigrnformer/base/error.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -60,6 +61,48 @@ TEST(FusedEngine, GradientHasTheSameBitsFromAnyCallEngineAndBuffer) {
         ->gradient(parameters, batch, std::span<float>(shifted).subspan(5));
     EXPECT_TRUE(same_bits(first, std::span<const float>(shifted).subspan(5))) << engine->name();
   }
+}
+
+// More micro-batches than may wait for the predictor's weight gradient, so that it is summed in two parts.
+TEST(FusedEngine, TheFusedExactSumHasTheBitsOfGradientsConvertedOneByOne) {
+  for (const Shape& shape : {kShape, Shape{.cells = 37, .width = 6, .heads = 3, .layers = 1, .hidden = 13}}) {
+    for (const EngineOptions& options : all_options()) {
+      if (options.kind == "linear" && shape.heads != shape.width) continue;
+      const auto engine = cpu::make_fused_engine(shape, 6, options);
+      // A second one, since an engine that holds back a sum must not be asked for anything else.
+      const auto summing = cpu::make_fused_engine(shape, 6, options);
+      const Parameters parameters = make_parameters(shape, 5);
+      const std::size_t size = parameters.values().size();
+      std::vector<std::uint64_t> separate(size, 0), fused(size, 77);
+      FixedPointSum sum{.values = fused, .scale = 36, .fresh = true, .largest = {}};
+      std::vector<std::uint32_t> largest;
+      for (std::uint64_t unit = 0; unit < 11; ++unit) {
+        Samples samples = make_samples(shape, 6, unit);
+        if (unit == 4) samples.weights.back() = 0.0f;
+        std::vector<float> gradient(size);
+        const StepStatistics expected = engine->gradient(parameters, samples.batch(), gradient);
+        largest.push_back(add_fixed_point(gradient, 36, separate));
+        EXPECT_EQ(summing->accumulate(parameters, samples.batch(), sum).loss, expected.loss);
+        if (unit == 10) summing->finish(sum);
+      }
+      EXPECT_EQ(fused, separate) << engine->name();
+      EXPECT_EQ(sum.largest, largest) << engine->name();
+      EXPECT_FALSE(sum.fresh);
+    }
+  }
+}
+
+TEST(FusedEngine, AnUnfinishedSumIsNotForgotten) {
+  const auto engine = cpu::make_fused_engine(kShape, 4, {});
+  const Parameters parameters = make_parameters(kShape, 5);
+  const Samples samples = make_samples(kShape, 4, 1);
+  std::vector<std::uint64_t> values(parameters.values().size());
+  FixedPointSum sum{.values = values, .scale = 40, .fresh = true, .largest = {}};
+  std::vector<float> gradient(values.size());
+  engine->accumulate(parameters, samples.batch(), sum);
+  EXPECT_THROW(engine->gradient(parameters, samples.batch(), gradient), base::InternalError);
+  engine->finish(sum);
+  EXPECT_NO_THROW(engine->gradient(parameters, samples.batch(), gradient));
 }
 
 TEST(FusedEngine, PaddingRowsContributeNothingWhateverTheyHold) {

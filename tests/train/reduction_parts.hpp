@@ -56,7 +56,7 @@ inline Result reduce_dealt_out(comm::Communicator& communicator, bool exact, std
   }
   Result result;
   result.gradient.assign(kParameters, -1.0f);
-  result.outcome = sums[0]->reduce(communicator, result.gradient);
+  result.outcome = sums[0]->reduce(communicator, 1, result.gradient);
   return result;
 }
 

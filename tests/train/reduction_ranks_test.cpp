@@ -45,7 +45,7 @@ TEST(ExactSumOverRanks, DifferentScalesAreAnErrorOnEveryRank) {
   const auto sum = make_exact_sum(3);
   sum->start(world.rank() == 0 ? 32 : 40);
   std::vector<float> gradient(3);
-  EXPECT_THROW(sum->reduce(world, gradient), base::InternalError);
+  EXPECT_THROW(sum->reduce(world, 1, gradient), base::InternalError);
 }
 
 TEST(FloatSumOverRanks, AgreesOnAllRanksAndCountsTheSame) {

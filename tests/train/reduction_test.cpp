@@ -11,7 +11,6 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/comm/thread_world.hpp"
-#include "multigrnformer/train/fixed_point.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "reduction_parts.hpp"
 
@@ -39,7 +38,7 @@ Result sum_of(const std::vector<std::vector<std::uint64_t>>& parts, bool exact, 
   Result result;
   result.gradient.assign(kParameters, -1.0f);
   const auto self = comm::make_self_communicator();
-  result.outcome = sums[0]->reduce(*self, result.gradient);
+  result.outcome = sums[0]->reduce(*self, 1, result.gradient);
   return result;
 }
 
@@ -118,7 +117,7 @@ TEST(ExactSum, RanksWithDifferentScalesAllThrow) {
     sum->start(world.rank() == 1 ? 32 : 40);
     std::vector<float> gradient(2);
     try {
-      sum->reduce(world, gradient);
+      sum->reduce(world, 1, gradient);
     } catch (const base::InternalError&) {
       thrown[static_cast<std::size_t>(world.rank())] = 1;
     }
@@ -167,7 +166,7 @@ TEST(ExactSum, OneUnitComesBackAsItWasWhereTheScaleCanHoldIt) {
   sum->add(gradient, {.loss = 0.1, .live_hidden = 3});
   std::vector<float> out(4);
   const auto self = comm::make_self_communicator();
-  const auto outcome = sum->reduce(*self, out);
+  const auto outcome = sum->reduce(*self, 1, out);
   // 0.75 steps round to one step.
   EXPECT_EQ(out, (std::vector<float>{1.5f, -1023.99f, 0x1.0p-40f, -0x1.0p-40f}));
   EXPECT_NEAR(outcome.loss, 0.1, 0x1.0p-45);
@@ -186,7 +185,8 @@ TEST(ExactSum, LossKeepsItsDigitsForSmallAndForHugeLosses) {
     truth += static_cast<long double>(loss);
     sum->add(gradient, {.loss = loss, .live_hidden = 0});
   }
-  EXPECT_NEAR(sum->reduce(*self, out).loss, static_cast<double>(truth), static_cast<double>(truth) * 2e-16);
+  EXPECT_NEAR(sum->reduce(*self, 1, out).loss, static_cast<double>(truth),
+              static_cast<double>(truth) * 2e-16);
 }
 
 class BadUnits : public testing::TestWithParam<bool> {};
@@ -225,7 +225,7 @@ TEST_P(BadUnits, AreCountedByKindAndLeaveNoTraceInTheLoss) {
         }
       }
       std::vector<float> out(kParameters, -7.0f);
-      const auto outcome = sum->reduce(*self, out);
+      const auto outcome = sum->reduce(*self, 1, out);
       EXPECT_EQ(outcome.units, 6);
       EXPECT_EQ(outcome.units_non_finite, one.non_finite ? 1 : 0) << one.value;
       EXPECT_EQ(outcome.units_out_of_range, one.out_of_range ? 1 : 0) << one.value;
@@ -250,7 +250,7 @@ TEST_P(BadUnits, ANonFiniteLossMakesTheUnitNonFinite) {
     sum->start(40);
     std::vector<float> gradient{1.0f, 2.0f};
     sum->add(gradient, {.loss = loss, .live_hidden = 1});
-    const auto outcome = sum->reduce(*self, gradient);
+    const auto outcome = sum->reduce(*self, 1, gradient);
     EXPECT_EQ(outcome.units_non_finite, 1);
     EXPECT_EQ(outcome.live_hidden, 0);
   }
@@ -266,10 +266,10 @@ TEST(ExactSum, ASmallerScaleTakesWhatWasOutOfRange) {
   const float big = 250000.0f;
   sum->start(40);
   sum->add(std::vector<float>{big}, {});
-  EXPECT_EQ(sum->reduce(*self, out).units_out_of_range, 1);
+  EXPECT_EQ(sum->reduce(*self, 1, out).units_out_of_range, 1);
   sum->start(32);
   sum->add(std::vector<float>{big}, {});
-  EXPECT_TRUE(sum->reduce(*self, out).usable());
+  EXPECT_TRUE(sum->reduce(*self, 1, out).usable());
   EXPECT_EQ(out[0], big);
 }
 
@@ -282,7 +282,7 @@ TEST(ExactSum, FourThousandUnitsAtTheLimitDoNotOverflow) {
     sum->add(std::vector<float>{largest, -largest}, {});
   }
   std::vector<float> out(2);
-  EXPECT_TRUE(sum->reduce(*self, out).usable());
+  EXPECT_TRUE(sum->reduce(*self, 1, out).usable());
   EXPECT_EQ(out, (std::vector<float>{largest * 4096, -largest * 4096}));
 }
 
@@ -294,7 +294,7 @@ TEST(ExactSum, MoreUnitsThanThereIsRoomForAreRefused) {
   for (int unit = 0; unit <= kMostUnits; ++unit) {
     sum->add(gradient, {});
   }
-  EXPECT_THROW(sum->reduce(*self, gradient), base::InternalError);
+  EXPECT_THROW(sum->reduce(*self, 1, gradient), base::InternalError);
 }
 
 TEST(GradientSums, StartForgetsAndAnEmptySumIsZero) {
@@ -305,7 +305,7 @@ TEST(GradientSums, StartForgetsAndAnEmptySumIsZero) {
     sum->start(40);
     sum->add(out, {.loss = 1, .live_hidden = 1});
     sum->start(40);
-    const auto outcome = sum->reduce(*self, out);
+    const auto outcome = sum->reduce(*self, 1, out);
     EXPECT_EQ(outcome.units, 0);
     EXPECT_EQ(outcome.loss, 0);
     EXPECT_EQ(out, (std::vector<float>{0, 0, 0}));
@@ -331,88 +331,7 @@ TEST(FloatSum, FiniteUnitsThatOverflowTogetherAreNotUsable) {
   std::vector<float> gradient{std::numeric_limits<float>::max()};
   sum->add(gradient, {});
   sum->add(gradient, {});
-  EXPECT_FALSE(sum->reduce(*self, gradient).usable());
-}
-
-TEST(FixedPoint, FastAndScalarAdditionAgreeOnAMillionValues) {
-  base::PhiloxStream random(1, 1);
-  std::vector<float> values(1'000'003);
-  for (float& value : values) {
-    value = static_cast<float>(std::ldexp(random.normal(), static_cast<int>(random.below(38)) - 30));
-  }
-  values[11] = -0.0f;
-  values[12] = std::numeric_limits<float>::denorm_min();
-  std::vector<std::uint64_t> fast(values.size(), 5), scalar(values.size(), 5);
-  for (const int scale : {40, 24}) {
-    EXPECT_EQ(add_fixed_point(values, scale, fast), add_fixed_point_scalar(values, scale, scalar));
-    EXPECT_EQ(fast, scalar);
-  }
-  // Against the definition, in another arithmetic.
-  for (std::size_t i = 0; i < 1000; ++i) {
-    std::vector<std::uint64_t> one{0};
-    add_fixed_point(std::span(values).subspan(i, 1), 40, one);
-    EXPECT_EQ(static_cast<std::int64_t>(one[0] - kFixedPointBias),
-              std::llrintl(std::ldexp(static_cast<long double>(values[i]), 40)));
-  }
-}
-
-TEST(FixedPoint, SubtractionUndoesAnyAddition) {
-  std::vector<float> values(29, 1.0f);
-  values[3] = std::numeric_limits<float>::quiet_NaN();
-  values[9] = -std::numeric_limits<float>::infinity();
-  values[14] = std::bit_cast<float>(0x7f812345u);  // a signalling NaN with a payload
-  values[28] = std::numeric_limits<float>::max();
-  std::vector<std::uint64_t> sum(29, 123);
-  EXPECT_GE(add_fixed_point(values, 40, sum), 0x7f800000u);
-  EXPECT_NE(sum[3], 123u);
-  subtract_fixed_point(values, 40, sum);
-  EXPECT_EQ(sum, std::vector<std::uint64_t>(29, 123));
-}
-
-TEST(FixedPoint, BackConversionIsRightForTheWholeRangeOfIntegers) {
-  std::vector<std::uint64_t> integers{0,
-                                      1,
-                                      ~0ull,
-                                      1ull << 63,
-                                      (1ull << 63) - 1,
-                                      1ull << 53,
-                                      (1ull << 53) + 1,
-                                      0x00000000ffffffffull,
-                                      0xffffffff00000000ull,
-                                      0x0000000100000000ull};
-  for (int bit = 0; bit < 64; ++bit) {
-    for (const std::uint64_t near : {0ull, 1ull, ~0ull}) {
-      integers.push_back((1ull << bit) + near);
-      integers.push_back(0 - (1ull << bit) + near);
-    }
-  }
-  base::PhiloxStream random(2, 2);
-  for (int i = 0; i < 1'000'000; ++i) {
-    integers.push_back(random.next_u64() >> random.below(64));
-    if (random.below(2) == 1) {
-      integers.back() = 0 - integers.back();
-    }
-  }
-  for (const std::uint64_t additions : {0ull, 1ull, 8ull, 4096ull}) {
-    std::vector<std::uint64_t> sum(integers);
-    for (std::uint64_t& value : sum) {
-      value += additions * kFixedPointBias;
-    }
-    std::vector<float> fast(sum.size()), scalar(sum.size());
-    to_float(sum, additions, 40, fast);
-    to_float_scalar(sum, additions, 40, scalar);
-    ASSERT_EQ(fast, scalar);
-    for (std::size_t i = 0; i < integers.size(); ++i) {
-      const auto whole = static_cast<std::int64_t>(integers[i]);
-      ASSERT_EQ(fast[i], static_cast<float>(std::ldexp(static_cast<double>(whole), -40))) << whole;
-    }
-  }
-}
-
-TEST(FixedPoint, LimitsAreThoseOfTheScales) {
-  EXPECT_EQ(fixed_point_limit(40), 0x44800000u);  // 1024
-  EXPECT_EQ(fixed_point_limit(32), std::bit_cast<std::uint32_t>(262144.0f));
-  EXPECT_EQ(fixed_point_limit(24), std::bit_cast<std::uint32_t>(67108864.0f));
+  EXPECT_FALSE(sum->reduce(*self, 1, gradient).usable());
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "multigrnformer/model/fixed_point.hpp"
 #include "multigrnformer/model/parameters.hpp"
 
 namespace mgrn::model {
@@ -49,6 +51,14 @@ class Engine {
   /// the summed, weighted loss over this micro-batch.
   virtual StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                                   std::span<float> gradient) = 0;
+  /// Adds to `sum` exactly what gradient() followed by add_fixed_point() would, with less traffic: a part may
+  /// wait until finish(), which must come before any other call, with the same sum.
+  virtual StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
+                                    FixedPointSum& sum);
+  virtual void finish(FixedPointSum& sum);
+
+ private:
+  std::vector<float> separate_;  // the gradient of an engine without a fused accumulate()
 };
 
 /// Throws UsageError for an engine or instruction set that this build or processor lacks.

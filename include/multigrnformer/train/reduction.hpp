@@ -9,6 +9,7 @@
 #include <span>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/model/fixed_point.hpp"
 
 namespace mgrn::train {
 
@@ -19,7 +20,7 @@ struct UnitStatistics {
 };
 
 /// What is known, on every rank alike, after a reduction. Loss and live_hidden are those of the units whose
-/// gradients were summed; a unit that was non-finite or out of range adds nothing but its count.
+/// gradients are usable; a unit that was non-finite or out of range adds nothing but its count to them.
 struct ReductionOutcome {
   std::int64_t units = 0;               ///< micro-batches that arrived
   std::int64_t units_non_finite = 0;    ///< held NaN or Inf: the step must be skipped
@@ -37,12 +38,17 @@ class GradientSum {
   virtual void start(int scale) = 0;
   /// One micro-batch. A loss that is not finite (or beyond 2^50) makes the unit non-finite.
   virtual void add(std::span<const float> gradient, const UnitStatistics& statistics) = 0;
+  /// Where an engine adds its gradients itself (Engine::accumulate), each with a note() of its statistics in
+  /// the same order; null for the float kind.
+  virtual model::FixedPointSum* direct() { return nullptr; }
+  virtual void note(const UnitStatistics& statistics) = 0;
   /// Takes over another thread's sum (same kind and size).
-  virtual void merge(const GradientSum& other) = 0;
-  /// Collective: one all-reduce in place. Then writes the summed gradient as float32 (only when usable).
+  virtual void merge(GradientSum& other) = 0;
+  /// Collective: one all-reduce in place. Then writes the sum over `divisor` as float32 (only when usable).
   /// Consumes the sum: start() comes before the next add(). Throws InternalError, on every rank alike, when
   /// ranks used different scales or there are more than kMostUnits units.
-  virtual ReductionOutcome reduce(comm::Communicator& communicator, std::span<float> gradient) = 0;
+  virtual ReductionOutcome reduce(comm::Communicator& communicator, double divisor,
+                                  std::span<float> gradient) = 0;
 };
 
 /// Exact (REDUCTION: int64 fixed point, the product's default) or float (train.reduction=float: sums in

@@ -17,11 +17,14 @@
 #include "model/dropout.hpp"
 #include "model/positions.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/model/fixed_point.hpp"
 
 namespace mgrn::model::cpu {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+/// Columns of the predictor's weights in its kernels' work space.
+constexpr std::size_t kStripColumns = 32;
 
 /// Zeroed storage of plain values on a 64-byte boundary.
 template <typename Value>
@@ -193,6 +196,7 @@ class FusedEngine final : public Engine {
   void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
                std::span<float> logits) override {
     check_prediction(shape_, parameters, samples, inputs, logits);
+    require_nothing_pending();
     const FlushSubnormals mode;
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
@@ -217,6 +221,44 @@ class FusedEngine final : public Engine {
                           std::span<float> gradient) override {
     check_micro_batch(shape_, parameters, batch, gradient, static_cast<int>(states_.size()) / dims_.layers,
                       dropout_ > 0);
+    require_nothing_pending();
+    const StepStatistics statistics = backward(parameters, batch, gradient);
+    kernels_.predictor_weight_gradient(rows_, dims_.hidden, columns_, flat_, flat_stride_, hidden_gradient_,
+                                       gradient.data() + predictor_weight().offset);
+    return statistics;
+  }
+
+  StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
+                            FixedPointSum& sum) override {
+    rest_.resize(parameters.values().size());
+    check_micro_batch(shape_, parameters, batch, rest_, static_cast<int>(states_.size()) / dims_.layers,
+                      dropout_ > 0);
+    if (pending_ == kMostPending) sum_pending(sum);
+    if (pending_ == 0) overwrite_ = sum.fresh;
+    use_pending(pending_);
+    const StepStatistics statistics = backward(parameters, batch, rest_);
+    ++pending_;
+    // All but the predictor's large matrix, whose gradient waits for its neighbours.
+    const ParameterView& large = predictor_weight();
+    const std::size_t behind = large.offset + large.size;
+    if (sum.fresh) {
+      std::fill_n(sum.values.begin(), large.offset, 0);
+      std::fill(sum.values.begin() + static_cast<std::ptrdiff_t>(behind), sum.values.end(), 0);
+    }
+    const std::span<const float> rest = rest_;
+    sum.largest.push_back(
+        std::max(add_fixed_point(rest.first(large.offset), sum.scale, sum.values.first(large.offset)),
+                 add_fixed_point(rest.subspan(behind), sum.scale, sum.values.subspan(behind))));
+    sum.fresh = false;
+    return statistics;
+  }
+
+  void finish(FixedPointSum& sum) override { sum_pending(sum); }
+
+ private:
+  /// Forward, loss and backward; writes every gradient but that of the predictor's large matrix, which then
+  /// is hidden_gradient_^T flat_.
+  StepStatistics backward(const Parameters& parameters, const MicroBatch& batch, std::span<float> gradient) {
     const FlushSubnormals mode;
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
@@ -233,10 +275,9 @@ class FusedEngine final : public Engine {
     }
     predict_rows(parameters);
     const StepStatistics statistics = loss_and_output_layer(parameters, batch, gradient);
-    const std::size_t views = layout_.views().size();
-    kernels_.predictor_backward(rows_, dims_.hidden, columns_, flat_, flat_stride_,
-                                parameters.values().data() + view(views - 4).offset, hidden_gradient_,
-                                gradient.data() + view(views - 4).offset, flat_gradient_);
+    kernels_.predictor_flat_gradient(rows_, dims_.hidden, columns_, flat_stride_,
+                                     parameters.values().data() + predictor_weight().offset, hidden_gradient_,
+                                     predictor_work_, flat_gradient_);
     std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
     std::memset(batch_sums_, 0, sums_floats() * sizeof(float));
     for (int row = 0; row < rows_; ++row) {
@@ -253,7 +294,40 @@ class FusedEngine final : public Engine {
     return statistics;
   }
 
- private:
+  void use_pending(int place) {
+    flat_ = pending_flat_ + static_cast<std::size_t>(place) * static_cast<std::size_t>(rows_ * flat_stride_);
+    hidden_gradient_ = pending_hidden_gradient_ +
+                       static_cast<std::size_t>(place) * static_cast<std::size_t>(rows_ * dims_.hidden);
+  }
+
+  void sum_pending(FixedPointSum& sum) {
+    if (pending_ == 0) return;
+    const FlushSubnormals mode;
+    PendingGradients gradients;
+    gradients.count = pending_;
+    for (int place = 0; place < pending_; ++place) {
+      use_pending(place);
+      gradients.flat[place] = flat_;
+      gradients.hidden_gradient[place] = hidden_gradient_;
+    }
+    kernels_.predictor_exact_weight_gradient(
+        rows_, dims_.hidden, columns_, gradients, flat_stride_, std::ldexp(1.0, sum.scale), overwrite_,
+        sum.values.data() + predictor_weight().offset,
+        sum.largest.data() + sum.largest.size() - static_cast<std::size_t>(pending_));
+    pending_ = 0;
+    overwrite_ = false;
+    use_pending(0);
+  }
+
+  void require_nothing_pending() const {
+    if (pending_ > 0) {
+      throw base::InternalError({.what = "an engine was asked for something else before it finished a sum",
+                                 .hint = "Report this as a defect."});
+    }
+  }
+
+  const ParameterView& predictor_weight() const { return view(layout_.views().size() - 4); }
+
   const ParameterView& view(std::size_t index) const { return layout_.views()[index]; }
   const ParameterView& layer_view(int layer, LayerTensor tensor) const {
     return view(static_cast<std::size_t>(layer) * kLayerTensors + tensor);
@@ -307,10 +381,13 @@ class FusedEngine final : public Engine {
     scratch_.rows = arena.take(kScratchRows * (padded + kMaxPanels * kTokenBlock));
     scratch_.block = arena.take((3 * inner + 3 * width) * 2 * kTokenBlock);
     scratch_.column = arena.take(width);
-    flat_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
+    pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));
     flat_gradient_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
     hidden_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
-    hidden_gradient_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
+    pending_hidden_gradient_ = arena.take(kMostPending * rows * static_cast<std::size_t>(dims_.hidden));
+    use_pending(0);
+    predictor_work_ =
+        arena.take(static_cast<std::size_t>(dims_.hidden) * std::max(rows * lanes, kStripColumns));
     prepared_ = arena.take(static_cast<std::size_t>(dims_.layers) * prepared_floats());
     const std::size_t before = arena.used();
     for (int layer = 0; layer < dims_.layers; ++layer) {
@@ -389,7 +466,7 @@ class FusedEngine final : public Engine {
     const std::size_t views = layout_.views().size();
     const float* values = parameters.values().data();
     kernels_.predictor(rows_, dims_.hidden, columns_, flat_, flat_stride_, values + view(views - 4).offset,
-                       values + view(views - 3).offset, hidden_);
+                       values + view(views - 3).offset, predictor_work_, hidden_);
   }
 
   float logit(const Parameters& parameters, int row) const {
@@ -506,7 +583,13 @@ class FusedEngine final : public Engine {
   std::size_t sums_floats_ = 0;
   float* inputs_ = nullptr;
   Scratch scratch_{};
-  float* flat_ = nullptr;
+  float* flat_ = nullptr;                     // of the micro-batch at work
+  float* pending_flat_ = nullptr;             // [kMostPending][rows][flat_stride]
+  float* pending_hidden_gradient_ = nullptr;  // [kMostPending][rows][hidden]
+  float* predictor_work_ = nullptr;
+  int pending_ = 0;          // micro-batches whose predictor weight gradient is not summed yet
+  bool overwrite_ = false;   // the first of them starts the sum
+  std::vector<float> rest_;  // their other gradients, while they are added
   float* flat_gradient_ = nullptr;
   float* hidden_ = nullptr;
   float* hidden_gradient_ = nullptr;

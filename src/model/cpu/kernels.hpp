@@ -71,7 +71,7 @@ struct Panel {
 
 /// How one head of one sample was computed forward, which is how it must be computed backward.
 struct HeadPlan {
-  int panels = 0;  ///< 0: quadratic
+  int panels = 0;      ///< 0: quadratic
   float key_half = 0;  ///< half the range of the keys
   Panel panel[kMaxPanels] = {};
 };
@@ -105,6 +105,14 @@ struct Scratch {
 };
 inline constexpr int kScratchRows = 4;
 
+/// Micro-batches whose predictor weight gradient is not yet summed.
+inline constexpr int kMostPending = 8;
+struct PendingGradients {
+  int count = 0;
+  const float* flat[kMostPending] = {};             ///< [rows][flat_stride] each
+  const float* hidden_gradient[kMostPending] = {};  ///< [rows][units] each
+};
+
 struct Kernels {
   const char* name;
   int lanes;
@@ -116,12 +124,21 @@ struct Kernels {
   void (*encode_backward)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
                           const Scratch&, const float* flat_gradient, const LayerSums* sums);
   /// hidden[rows][units] = max(0, bias + flat weight^T); each value's sum is independent of the other rows.
+  /// work: [units][rows][lanes].
   void (*predictor)(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,
-                    const float* bias, float* hidden);
-  /// weight_gradient [units][columns] = hidden_gradient^T flat; flat_gradient = hidden_gradient weight.
-  void (*predictor_backward)(int rows, int units, int columns, const float* flat, int flat_stride,
-                             const float* weight, const float* hidden_gradient, float* weight_gradient,
-                             float* flat_gradient);
+                    const float* bias, float* work, float* hidden);
+  /// flat_gradient = hidden_gradient weight. work: [units][32].
+  void (*predictor_flat_gradient)(int rows, int units, int columns, int flat_stride, const float* weight,
+                                  const float* hidden_gradient, float* work, float* flat_gradient);
+  /// weight_gradient [units][columns] = hidden_gradient^T flat.
+  void (*predictor_weight_gradient)(int rows, int units, int columns, const float* flat, int flat_stride,
+                                    const float* hidden_gradient, float* weight_gradient);
+  /// The same float32 values of each pending micro-batch, added to `sum` in fixed point (fixed_point.hpp)
+  /// with factor 2^scale; the first addition overwrites where asked to. largest[b]: raised to the largest
+  /// magnitude.
+  void (*predictor_exact_weight_gradient)(int rows, int units, int columns, const PendingGradients&,
+                                          int flat_stride, double factor, bool overwrite, std::uint64_t* sum,
+                                          std::uint32_t* largest);
   /// total[i] += part[i]; lanes are kept.
   void (*accumulate)(float* total, const float* part, int count);
   /// values[i] = sum of the i-th group of lanes.

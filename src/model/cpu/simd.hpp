@@ -22,6 +22,8 @@ constexpr int kLanes = 4;
 constexpr int kVectorBytes = kLanes * 4;
 
 typedef float Vector __attribute__((vector_size(kVectorBytes), may_alias));
+typedef double Doubles __attribute__((vector_size(kVectorBytes), may_alias));
+typedef std::uint64_t Longs __attribute__((vector_size(kVectorBytes), may_alias, aligned(8)));
 typedef std::int32_t Integers __attribute__((vector_size(kVectorBytes), may_alias));
 typedef float LooseVector __attribute__((vector_size(kVectorBytes), may_alias, aligned(4)));
 
@@ -104,6 +106,37 @@ inline Vector square_root(Vector value) {
 #else
   for (int lane = 0; lane < kLanes; ++lane) value[lane] = __builtin_sqrtf(value[lane]);
   return value;
+#endif
+}
+
+/// The first and the second half of the lanes as doubles.
+inline Doubles first_half(Vector value) {
+#if defined(__AVX512F__)
+  return __builtin_convertvector(__builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7), Doubles);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_cvtps_pd(_mm256_castps256_ps128(value));
+#else
+  return Doubles{value[0], value[1]};
+#endif
+}
+inline Doubles second_half(Vector value) {
+#if defined(__AVX512F__)
+  return __builtin_convertvector(__builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15),
+                                 Doubles);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1));
+#else
+  return Doubles{value[2], value[3]};
+#endif
+}
+
+inline Doubles fma(Doubles a, Doubles b, Doubles c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_fmadd_pd(a, b, c);
+#else
+  return a * b + c;
 #endif
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "multigrnformer/train/fixed_point.hpp"
+#include "multigrnformer/model/fixed_point.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-namespace mgrn::train {
+namespace mgrn::model {
 
 namespace {
 
@@ -31,7 +31,6 @@ bool has_avx2() {
   return has;
 }
 
-template <bool subtract>
 __attribute__((target("avx2"))) std::uint32_t accumulate_avx2(const float* values, std::size_t count,
                                                               double factor, std::uint64_t* sum) {
   const __m256d factors = _mm256_set1_pd(factor);
@@ -47,8 +46,7 @@ __attribute__((target("avx2"))) std::uint32_t accumulate_avx2(const float* value
       const __m256d wide = _mm256_cvtps_pd(halves[half]);
       const __m256i bits = _mm256_castpd_si256(_mm256_add_pd(_mm256_mul_pd(wide, factors), magic));
       auto* place = reinterpret_cast<__m256i*>(sum + i + 4 * half);
-      const __m256i old = _mm256_loadu_si256(place);
-      _mm256_storeu_si256(place, subtract ? _mm256_sub_epi64(old, bits) : _mm256_add_epi64(old, bits));
+      _mm256_storeu_si256(place, _mm256_add_epi64(_mm256_loadu_si256(place), bits));
     }
   }
   alignas(32) std::uint32_t lanes[8];
@@ -56,8 +54,7 @@ __attribute__((target("avx2"))) std::uint32_t accumulate_avx2(const float* value
   std::uint32_t most = *std::max_element(lanes, lanes + 8);
   for (; i < count; ++i) {
     most = std::max(most, std::bit_cast<std::uint32_t>(values[i]) & kMagnitude);
-    const std::uint64_t bits = fixed_point_bits(values[i], factor);
-    sum[i] = subtract ? sum[i] - bits : sum[i] + bits;
+    sum[i] += fixed_point_bits(values[i], factor);
   }
   return most;
 }
@@ -106,45 +103,31 @@ std::uint32_t add_fixed_point_scalar(std::span<const float> values, int scale, s
 std::uint32_t add_fixed_point(std::span<const float> values, int scale, std::span<std::uint64_t> sum) {
 #if defined(__x86_64__)
   if (has_avx2()) {
-    return accumulate_avx2<false>(values.data(), values.size(), std::ldexp(1.0, scale), sum.data());
+    return accumulate_avx2(values.data(), values.size(), std::ldexp(1.0, scale), sum.data());
   }
 #endif
   return add_fixed_point_scalar(values, scale, sum);
 }
 
-void subtract_fixed_point(std::span<const float> values, int scale, std::span<std::uint64_t> sum) {
-  // By the very instructions that added: which NaN an operation on a NaN returns is the processor's choice.
-#if defined(__x86_64__)
-  if (has_avx2()) {
-    accumulate_avx2<true>(values.data(), values.size(), std::ldexp(1.0, scale), sum.data());
-    return;
-  }
-#endif
-  const double factor = std::ldexp(1.0, scale);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    sum[i] -= fixed_point_bits(values[i], factor);
-  }
-}
-
-void to_float_scalar(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale,
+void to_float_scalar(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale, double divisor,
                      std::span<float> values) {
   const std::uint64_t bias = additions * kFixedPointBias;
-  const double factor = std::ldexp(1.0, -scale);
+  const double factor = std::ldexp(1.0, -scale) / divisor;
   for (std::size_t i = 0; i < sum.size(); ++i) {
     values[i] = static_cast<float>(static_cast<double>(static_cast<std::int64_t>(sum[i] - bias)) * factor);
   }
 }
 
-void to_float(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale,
+void to_float(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale, double divisor,
               std::span<float> values) {
 #if defined(__x86_64__)
   if (has_avx2()) {
-    to_float_avx2(sum.data(), sum.size(), additions * kFixedPointBias, std::ldexp(1.0, -scale),
+    to_float_avx2(sum.data(), sum.size(), additions * kFixedPointBias, std::ldexp(1.0, -scale) / divisor,
                   values.data());
     return;
   }
 #endif
-  to_float_scalar(sum, additions, scale, values);
+  to_float_scalar(sum, additions, scale, divisor, values);
 }
 
-}  // namespace mgrn::train
+}  // namespace mgrn::model

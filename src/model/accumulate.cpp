@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exact sum for engines that have no fused way of their own.
+#include <algorithm>
+
+#include "multigrnformer/model/engine.hpp"
+#include "multigrnformer/model/fixed_point.hpp"
+
+namespace mgrn::model {
+
+StepStatistics Engine::accumulate(const Parameters& parameters, const MicroBatch& batch, FixedPointSum& sum) {
+  separate_.resize(parameters.values().size());
+  const StepStatistics statistics = gradient(parameters, batch, separate_);
+  if (sum.fresh) std::ranges::fill(sum.values, 0);
+  sum.largest.push_back(add_fixed_point(separate_, sum.scale, sum.values));
+  sum.fresh = false;
+  return statistics;
+}
+
+void Engine::finish(FixedPointSum&) {}
+
+}  // namespace mgrn::model
