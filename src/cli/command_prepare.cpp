@@ -15,26 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Cut-offs may be left open, so "inf" is a value.
 void add_bound(KeyTable& table, const std::string& name, double& field, const std::string& help) {
-  table.custom({.name = name,
-                .placeholder = "X|inf",
-                .help = help,
-                .set =
-                    [&field, name](const std::string& text) {
-                      if (text == "inf") {
-                        field = kInfinity;
-                        return;
-                      }
-                      KeyTable number;
-                      number.real(name, field, 0, kInfinity, "").set(text);
-                    },
-                .get =
-                    [&field, name] {
-                      if (field == kInfinity) {
-                        return std::string("inf");
-                      }
-                      KeyTable number;
-                      return number.real(name, field, 0, kInfinity, "").get();
-                    }});
+  table.number_or_word(name, field, 0.0, kInfinity, "inf", kInfinity, "rule bounds: " + help);
 }
 
 void run(Config& config, comm::Communicator& world) {
@@ -67,18 +48,13 @@ void add_prepare_keys(KeyTable& table, Config& config) {
              "cells with values in fewer features than this share are dropped");
   table.real("prepare.max_blacklist_share", settings.max_blacklist_share, 0, 1,
              "share of a cell's ATAC counts that may lie in blacklist regions");
-  add_bound(table, "prepare.min_rna_counts", settings.bounds.min_rna_counts,
-            "rule bounds: RNA counts of a cell");
-  add_bound(table, "prepare.max_rna_counts", settings.bounds.max_rna_counts,
-            "rule bounds: RNA counts of a cell");
-  add_bound(table, "prepare.min_genes", settings.bounds.min_genes, "rule bounds: detected genes of a cell");
-  add_bound(table, "prepare.max_genes", settings.bounds.max_genes, "rule bounds: detected genes of a cell");
-  add_bound(table, "prepare.min_atac_counts", settings.bounds.min_atac_counts,
-            "rule bounds: ATAC counts of a cell");
-  add_bound(table, "prepare.max_atac_counts", settings.bounds.max_atac_counts,
-            "rule bounds: ATAC counts of a cell");
-  add_bound(table, "prepare.max_mito", settings.bounds.max_mito,
-            "rule bounds: share of mitochondrial counts");
+  add_bound(table, "prepare.min_rna_counts", settings.bounds.min_rna_counts, "RNA counts of a cell");
+  add_bound(table, "prepare.max_rna_counts", settings.bounds.max_rna_counts, "RNA counts of a cell");
+  add_bound(table, "prepare.min_genes", settings.bounds.min_genes, "detected genes of a cell");
+  add_bound(table, "prepare.max_genes", settings.bounds.max_genes, "detected genes of a cell");
+  add_bound(table, "prepare.min_atac_counts", settings.bounds.min_atac_counts, "ATAC counts of a cell");
+  add_bound(table, "prepare.max_atac_counts", settings.bounds.max_atac_counts, "ATAC counts of a cell");
+  add_bound(table, "prepare.max_mito", settings.bounds.max_mito, "share of mitochondrial counts");
   table.custom({.name = "prepare.mito_prefixes",
                 .placeholder = "PREFIX[,PREFIX...]",
                 .help = "symbols of mitochondrial genes begin with one of these (any case)",

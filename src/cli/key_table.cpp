@@ -172,6 +172,27 @@ Key& KeyTable::real(const std::string& name, double& field, double least, double
                  .get = [&field] { return number_text(field); }});
 }
 
+Key& KeyTable::or_word(Key& number, const std::string& word, std::function<void()> choose,
+                       std::function<bool()> chosen) {
+  number.placeholder += "|" + word;
+  number.set = [name = number.name, word, set = std::move(number.set),
+                choose = std::move(choose)](const std::string& text) {
+    if (text == word) {
+      choose();
+      return;
+    }
+    try {
+      set(text);
+    } catch (const base::UsageError& error) {
+      throw_illegal(name, error.text().expected + ", or " + word, text);
+    }
+  };
+  number.get = [word, get = std::move(number.get), chosen = std::move(chosen)] {
+    return chosen() ? word : get();
+  };
+  return number;
+}
+
 Key& KeyTable::word_choice(const std::string& name, const std::vector<std::string>& words,
                            const std::string& help, std::function<void(std::size_t)> choose,
                            std::function<std::string()> chosen) {

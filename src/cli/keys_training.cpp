@@ -11,29 +11,15 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMany = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
 
-// data.genes: "all", or how many variable genes join the TFs.
-void add_gene_count(KeyTable& table, const std::string& name, std::int64_t& field) {
-  table.custom({.name = name,
-                .placeholder = "500|1000|N|all",
-                .help = "gene set: all TFs and the N most variable genes",
-                .set =
-                    [&field, name](const std::string& text) {
-                      if (text == "all") {
-                        field = -1;
-                        return;
-                      }
-                      KeyTable number;
-                      number.integer(name, field, 1, kMany, "").set(text);
-                    },
-                .get = [&field] { return field < 0 ? std::string("all") : std::to_string(field); }});
-}
-
 }  // namespace
 
 void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes,
                        const std::string& variable) {
   auto& gene_set = config.train.gene_set;
-  add_gene_count(table, genes, gene_set.variable_genes);
+  table
+      .number_or_word<std::int64_t>(genes, gene_set.variable_genes, 1, kMany, "all", -1,
+                                    "gene set: all TFs and the N most variable genes")
+      .placeholder = "500|1000|N|all";
   table.choice<pairs::VariableGenes>(variable, gene_set.ranking,
                                      {{"variance", pairs::VariableGenes::variance},
                                       {"vst", pairs::VariableGenes::vst},

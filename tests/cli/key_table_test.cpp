@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "multigrnformer/base/error.hpp"
 
 namespace {
@@ -46,6 +49,35 @@ TEST(KeyTable, RealsMustBeFiniteAndInRange) {
   EXPECT_EQ(key->get(), "0.003");
   for (const char* bad : {"nan", "inf", "-1", "11", "a", "0.1,"}) {
     EXPECT_NE(message_of([&] { key->set(bad); }), "") << bad;
+  }
+}
+
+TEST(KeyTable, AWordMayStandForAValueThatNoNumberHas) {
+  double limit = 2.5;
+  std::int64_t genes = 500;
+  KeyTable table;
+  table.number_or_word("prepare.max_genes", limit, 0.0, std::numeric_limits<double>::infinity(), "inf",
+                       std::numeric_limits<double>::infinity(), "limit");
+  table.number_or_word<std::int64_t>("data.genes", genes, 1, 1000, "all", -1, "genes");
+  const auto* real = table.find("prepare.max_genes");
+  EXPECT_EQ(real->placeholder, "X|inf");
+  real->set("inf");
+  EXPECT_EQ(limit, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(real->get(), "inf");
+  real->set("1e3");
+  EXPECT_EQ(limit, 1000.0);
+  EXPECT_EQ(real->get(), "1000");
+  const auto* integer = table.find("data.genes");
+  integer->set("all");
+  EXPECT_EQ(genes, -1);
+  EXPECT_EQ(integer->get(), "all");
+  integer->set("7");
+  EXPECT_EQ(integer->get(), "7");
+  for (const char* bad : {"-1", "0", "1001", "All", "all ", ""}) {
+    const std::string message = message_of([&] { integer->set(bad); });
+    EXPECT_NE(message.find("illegal value of data.genes"), std::string::npos) << message;
+    EXPECT_NE(message.find("an integer from 1 to 1000, or all"), std::string::npos) << message;
+    EXPECT_EQ(genes, 7) << bad;
   }
 }
 

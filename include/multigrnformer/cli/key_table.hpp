@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,20 @@ class KeyTable {
   Key& integer(const std::string& name, std::uint64_t& field, std::uint64_t least, std::uint64_t most,
                const std::string& help);
   Key& real(const std::string& name, double& field, double least, double most, const std::string& help);
+  /// An integer or real as above, or `word` ("all", "inf") for `meaning`, a value that no such number has.
+  template <typename T>
+  Key& number_or_word(const std::string& name, T& field, T least, T most, const std::string& word, T meaning,
+                      const std::string& help) {
+    Key& key = [&]() -> Key& {
+      if constexpr (std::is_floating_point_v<T>) {
+        return real(name, field, least, most, help);
+      } else {
+        return integer(name, field, least, most, help);
+      }
+    }();
+    return or_word(
+        key, word, [&field, meaning] { field = meaning; }, [&field, meaning] { return field == meaning; });
+  }
 
   /// One of a fixed list of words, each standing for a value of the field's type.
   template <typename T>
@@ -69,6 +84,8 @@ class KeyTable {
  private:
   Key& word_choice(const std::string& name, const std::vector<std::string>& words, const std::string& help,
                    std::function<void(std::size_t)> choose, std::function<std::string()> chosen);
+  static Key& or_word(Key& number, const std::string& word, std::function<void()> choose,
+                      std::function<bool()> chosen);
 
   std::vector<Key> keys_;
 };
