@@ -31,16 +31,8 @@ void run(Config& config, comm::Communicator& world) {
 }  // namespace
 
 void add_prepare_keys(KeyTable& table, Config& config) {
-  using prepare::QcRule;
-  using prepare::RnaNormalisation;
-  using prepare::RpNormalisation;
   auto& settings = config.prepare;
-  table.choice<QcRule>("prepare.qc", settings.qc,
-                       {{"mad", QcRule::mad},
-                        {"mad-linear", QcRule::mad_linear},
-                        {"bounds", QcRule::bounds},
-                        {"none", QcRule::none}},
-                       "how cells are judged");
+  table.choice("prepare.qc", settings.qc, prepare::qc_rules(), "how cells are judged");
   table.real("prepare.mads", settings.mads, 0, kInfinity, "MADs from the median that a cell may lie");
   table.real("prepare.min_feature_share", settings.min_feature_share, 0, 1,
              "features with values in fewer cells than this share are dropped");
@@ -67,18 +59,10 @@ void add_prepare_keys(KeyTable& table, Config& config) {
                       }
                       return text;
                     }});
-  table.choice<RnaNormalisation>("prepare.rna", settings.rna_normalisation,
-                                 {{"lognorm+z", RnaNormalisation::lognorm_z},
-                                  {"lognorm", RnaNormalisation::lognorm},
-                                  {"log10p01", RnaNormalisation::log10p01},
-                                  {"z", RnaNormalisation::z},
-                                  {"none", RnaNormalisation::none}},
-                                 "RNA normalisation; z: values are logged already");
-  table.choice<RpNormalisation>("prepare.rp", settings.rp_normalisation,
-                                {{"binary+rowsum+z", RpNormalisation::binary_rowsum_z},
-                                 {"counts", RpNormalisation::counts},
-                                 {"log1p", RpNormalisation::log1p}},
-                                "normalisation of the regulatory potential");
+  table.choice("prepare.rna", settings.rna_normalisation, prepare::rna_normalisations(),
+               "RNA normalisation; z: values are logged already");
+  table.choice("prepare.rp", settings.rp_normalisation, prepare::rp_normalisations(),
+               "normalisation of the regulatory potential");
   table.real("prepare.clip", settings.clip, 0, kInfinity, "z-scores are cut at this; 0: never");
   table.real("prepare.decay", settings.decay, 1, 1e9, "base pairs in which a peak's weight halves");
   table.real("prepare.exon_cap", settings.exon_cap, 0, kInfinity,

@@ -1,55 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/prepare/settings.hpp"
 
-#include <array>
 #include <cmath>
-#include <utility>
 
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::prepare {
 namespace {
 
-template <typename Value, std::size_t n>
-using Names = std::array<std::pair<const char*, Value>, n>;
-
-constexpr Names<QcRule, 4> kRules = {{{"mad", QcRule::mad},
-                                      {"mad-linear", QcRule::mad_linear},
-                                      {"bounds", QcRule::bounds},
-                                      {"none", QcRule::none}}};
-constexpr Names<RnaNormalisation, 5> kRna = {{{"lognorm+z", RnaNormalisation::lognorm_z},
-                                              {"lognorm", RnaNormalisation::lognorm},
-                                              {"log10p01", RnaNormalisation::log10p01},
-                                              {"z", RnaNormalisation::z},
-                                              {"none", RnaNormalisation::none}}};
-constexpr Names<RpNormalisation, 3> kRp = {{{"binary+rowsum+z", RpNormalisation::binary_rowsum_z},
-                                            {"counts", RpNormalisation::counts},
-                                            {"log1p", RpNormalisation::log1p}}};
-
-template <typename Value, std::size_t n>
-std::string text_of(const Names<Value, n>& names, Value value) {
-  for (const auto& [name, named] : names) {
+template <typename Value>
+std::string text_of(const Words<Value>& words, Value value) {
+  for (const auto& [word, named] : words) {
     if (named == value) {
-      return name;
+      return word;
     }
   }
   throw base::InternalError({.what = "an enumeration of prepare's settings holds no named value"});
-}
-
-template <typename Value, std::size_t n>
-Value value_of(const Names<Value, n>& names, const std::string& text, const std::string& key) {
-  std::string legal;
-  for (const auto& [name, value] : names) {
-    if (text == name) {
-      return value;
-    }
-    legal += (legal.empty() ? "" : ", ") + std::string(name);
-  }
-  throw base::UsageError({.what = "illegal value of " + key,
-                          .file = key,
-                          .expected = "one of " + legal,
-                          .got = "'" + text + "'",
-                          .hint = "Choose one of these values for --" + key + "."});
 }
 
 void require(bool legal, const std::string& key, const std::string& expected, double got) {
@@ -73,23 +39,36 @@ void require_order(double least, double most, const std::string& measure) {
 
 }  // namespace
 
+const Words<QcRule>& qc_rules() {
+  static const Words<QcRule> words = {{"mad", QcRule::mad},
+                                      {"mad-linear", QcRule::mad_linear},
+                                      {"bounds", QcRule::bounds},
+                                      {"none", QcRule::none}};
+  return words;
+}
+const Words<RnaNormalisation>& rna_normalisations() {
+  static const Words<RnaNormalisation> words = {{"lognorm+z", RnaNormalisation::lognorm_z},
+                                                {"lognorm", RnaNormalisation::lognorm},
+                                                {"log10p01", RnaNormalisation::log10p01},
+                                                {"z", RnaNormalisation::z},
+                                                {"none", RnaNormalisation::none}};
+  return words;
+}
+const Words<RpNormalisation>& rp_normalisations() {
+  static const Words<RpNormalisation> words = {{"binary+rowsum+z", RpNormalisation::binary_rowsum_z},
+                                               {"counts", RpNormalisation::counts},
+                                               {"log1p", RpNormalisation::log1p}};
+  return words;
+}
+
 std::string to_text(QcRule rule) {
-  return text_of(kRules, rule);
+  return text_of(qc_rules(), rule);
 }
 std::string to_text(RnaNormalisation normalisation) {
-  return text_of(kRna, normalisation);
+  return text_of(rna_normalisations(), normalisation);
 }
 std::string to_text(RpNormalisation normalisation) {
-  return text_of(kRp, normalisation);
-}
-QcRule parse_qc_rule(const std::string& text) {
-  return value_of(kRules, text, "prepare.qc");
-}
-RnaNormalisation parse_rna_normalisation(const std::string& text) {
-  return value_of(kRna, text, "prepare.rna");
-}
-RpNormalisation parse_rp_normalisation(const std::string& text) {
-  return value_of(kRp, text, "prepare.rp");
+  return text_of(rp_normalisations(), normalisation);
 }
 
 bool has_z_scores(RnaNormalisation normalisation) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "multigrnformer/base/json.hpp"
@@ -71,13 +72,15 @@ struct Settings {
   std::uint64_t block_genes = 0;  ///< genes that travel together; 0: by memory. Never changes a result.
 };
 
-/// Text forms, as on the command line. The parsers throw UsageError that names the legal values.
+/// Every value of an enumeration with its word, as on the command line and in the dataset file.
+template <typename Value>
+using Words = std::vector<std::pair<std::string, Value>>;
+const Words<QcRule>& qc_rules();
+const Words<RnaNormalisation>& rna_normalisations();
+const Words<RpNormalisation>& rp_normalisations();
 std::string to_text(QcRule rule);
 std::string to_text(RnaNormalisation normalisation);
 std::string to_text(RpNormalisation normalisation);
-QcRule parse_qc_rule(const std::string& text);
-RnaNormalisation parse_rna_normalisation(const std::string& text);
-RpNormalisation parse_rp_normalisation(const std::string& text);
 
 /// Whether the stored values are clipped z-scores.
 bool has_z_scores(RnaNormalisation normalisation);
