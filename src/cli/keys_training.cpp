@@ -96,7 +96,8 @@ void add_train_keys(KeyTable& table, Config& config) {
   auto& settings = config.train;
   table.integer("train.seed", settings.seed, 0, kAnySeed,
                 "seed of weights, order and cells (default: pairs.seed)");
-  table.integer("train.epochs", settings.epochs, 1, kMany, "passes over the training samples");
+  table.integer("train.epochs", settings.epochs, 0, kMany,
+                "passes over the training samples; 0, finetune only: test train.init as it is");
   table.integer("train.batch", settings.batch, 1, 1 << 20, "samples per step, over all ranks");
   table.integer("train.micro_batch", settings.micro_batch, 1, 1024,
                 "samples computed together; changes the bits, the number of ranks does not");

@@ -61,6 +61,14 @@ void require_at_least(std::int64_t value, std::int64_t least, const std::string&
 void check(const Settings& settings) {
   model::validate(settings.shape);
   require_at_least(settings.epochs, 0, "train.epochs");
+  if (settings.epochs == 0 && settings.job != Job::finetune) {
+    throw base::UsageError({.what = "without an epoch `" + job_name(settings.job) + "` learns nothing",
+                            .file = "train.epochs",
+                            .expected = "at least 1",
+                            .got = "0",
+                            .hint = "set train.epochs to 1 or more; `finetune` with train.epochs = 0 tests "
+                                    "given weights as they are"});
+  }
   require_at_least(settings.batch, 1, "train.batch");
   require_at_least(settings.micro_batch, 1, "train.micro_batch");
   require_at_least(settings.augment, 1, "pairs.augment");
@@ -317,18 +325,19 @@ class Run {
 
   base::Json facts(const TrainingOutcome& outcome) const {
     std::uint64_t without_cells = task_.training_without_cells + task_.validation_without_cells;
-    return {{"seed", settings_.split.seed},
-            {"train_seed", settings_.seed},
-            {"epochs", settings_.epochs},
-            {"chosen_epoch", outcome.chosen_epoch},
-            {"steps", outcome.steps},
-            {"skipped_steps", outcome.skipped_steps},
-            {"samples_per_epoch", task_.samples_per_epoch(settings_)},
-            {"training_pairs", task_.training.size()},
-            {"validation_pairs", task_.validation.size()},
-            {"labelled_pairs_without_cells", without_cells},
-            {"best_validation_loss",
-             outcome.validation_loss ? base::Json(*outcome.validation_loss) : base::Json(nullptr)}};
+    return {
+        {"seed", settings_.split.seed},
+        {"train_seed", settings_.seed},
+        {"epochs", settings_.epochs},
+        {"chosen_epoch", outcome.chosen_epoch >= 0 ? base::Json(outcome.chosen_epoch) : base::Json(nullptr)},
+        {"steps", outcome.steps},
+        {"skipped_steps", outcome.skipped_steps},
+        {"samples_per_epoch", task_.samples_per_epoch(settings_)},
+        {"training_pairs", task_.training.size()},
+        {"validation_pairs", task_.validation.size()},
+        {"labelled_pairs_without_cells", without_cells},
+        {"best_validation_loss",
+         outcome.validation_loss ? base::Json(*outcome.validation_loss) : base::Json(nullptr)}};
   }
 
   base::Json finish(const TrainingOutcome& outcome) {

@@ -13,8 +13,8 @@ void require_below(int value, int limit, const std::string& key, const std::stri
   if (value < 0 || value >= limit) {
     throw base::UsageError({.what = "these settings have no such sample",
                             .file = key,
-                            .expected = "0 to " + std::to_string(limit - 1) + " (" + limit_key + " = " +
-                                        std::to_string(limit) + ")",
+                            .expected = (limit > 0 ? "0 to " + std::to_string(limit - 1) : "none") + " (" +
+                                        limit_key + " = " + std::to_string(limit) + ")",
                             .got = std::to_string(value),
                             .hint = "choose another " + key + ", or raise " + limit_key});
   }

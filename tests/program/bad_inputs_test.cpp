@@ -179,6 +179,18 @@ const std::vector<BadCase>& cases() {
        64,
        {"train.init is missing"},
        [](auto& base, auto& folder) { return train_with(base, folder, {}, "finetune"); }},
+      {"TrainWithoutEpochs",
+       64,
+       {"`train` learns nothing", "train.epochs", "finetune"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.epochs", "0"}});
+       }},
+      {"PretrainWithoutEpochs",
+       64,
+       {"`pretrain` learns nothing", "train.epochs", "finetune"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.epochs", "0"}}, "pretrain");
+       }},
       {"OddWidth",
        64,
        {"model.width"},

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -50,6 +52,14 @@ std::map<std::string, std::string> files_of(const fs::path& run) {
     files["metrics.jsonl"] += object.dump() + "\n";
   }
   return files;
+}
+
+/// A safetensors file without its header, whose metadata tell of the data too.
+std::string tensors_of(const fs::path& file) {
+  const std::string bytes = content(file);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  return bytes.substr(sizeof header + header);
 }
 
 void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& what) {
@@ -223,6 +233,18 @@ TEST(Pipeline, PretrainFinetuneEvaluatePredictAndSampleWorkTogether) {
   keys.insert(keys.begin(), "pretrain");
   keys.insert(keys.end(), {"--cross.target", base.dataset.string()});
   expect_done(run_program(keys, 2));
+
+  // Zero-shot: the pretrained weights as they are.
+  keys = with_epochs(base.training_keys(folder / "zero"), "0");
+  keys.insert(keys.begin(), "finetune");
+  keys.insert(keys.end(), {"--train.init", out("pre") + "/model.safetensors"});
+  expect_done(run_program(keys, 2));
+  EXPECT_EQ(tensors_of(folder / "zero" / "model.safetensors"),
+            tensors_of(folder / "pre" / "model.safetensors"));
+  EXPECT_EQ(content(folder / "zero" / "predictions.csv").rfind("tf,gene,label,score\n", 0), 0u);
+  EXPECT_TRUE(nlohmann::json::parse(content(folder / "zero" / "result.json")).at("auroc").is_number());
+  expect_done(run_program({"evaluate", "--run", out("zero")}));
+  expect_done(run_program({"predict", "--run", out("zero"), "--out", out("net0")}));
 
   keys = base.training_keys(folder / "fine");
   keys.insert(keys.begin(), "finetune");

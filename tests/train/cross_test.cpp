@@ -156,10 +156,37 @@ TEST_F(CrossTest, WithoutEpochsTheGivenWeightsAreTested) {
   zero.epochs = 0;
   const auto result = run(zero, 2);
   EXPECT_EQ(result["steps"], 0);
+  EXPECT_TRUE(result["chosen_epoch"].is_null());
   EXPECT_TRUE(result.contains("auroc"));
+  EXPECT_EQ(base::read_json(zero.out / "result.json"), result);
+  EXPECT_FALSE(fs::exists(zero.out / "checkpoints"));
+  const auto predictions = formats::Table::read(zero.out / "predictions.csv");
+  EXPECT_EQ(predictions.rows(), pairs_of(zero.out / "split.csv", "test").size());
   const Weights before = read_weights(folder_ / "pre" / "model.safetensors", zero.shape);
   const Weights after = read_weights(zero.out / "model.safetensors", zero.shape);
   EXPECT_TRUE(std::ranges::equal(before.parameters.values(), after.parameters.values()));
+
+  // One rank gives the same bytes, and the same command again is answered from what is there.
+  Settings alone = zero;
+  alone.out = folder_ / "alone";
+  run(alone);
+  EXPECT_EQ(test::promised_bytes(alone.out), test::promised_bytes(zero.out));
+  EXPECT_EQ(run(zero), result);
+}
+
+TEST_F(CrossTest, OnlyFinetuneDoesWithoutEpochs) {
+  Settings pre = pretraining("pre");
+  pre.epochs = 0;
+  EXPECT_NE(error_of<base::UsageError>(pre).find("train.epochs"), std::string::npos);
+  pre.epochs = 1;
+  run(pre);
+  Settings own = finetuning("own", folder_ / "pre" / "model.safetensors");
+  own.job = Job::train;
+  own.epochs = 0;
+  const std::string error = error_of<base::UsageError>(own);
+  EXPECT_NE(error.find("`train` learns nothing"), std::string::npos) << error;
+  EXPECT_NE(error.find("`finetune` with train.epochs = 0"), std::string::npos) << error;
+  EXPECT_FALSE(fs::exists(own.out));
 }
 
 TEST_F(CrossTest, TheTargetsSplitFileServesAsWell) {
