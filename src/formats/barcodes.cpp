@@ -2,6 +2,7 @@
 #include "multigrnformer/formats/barcodes.hpp"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +10,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/formats/text_lines.hpp"
+#include "rows.hpp"
 
 namespace mgrn::formats {
 namespace {
@@ -72,34 +74,24 @@ BarcodeJoin join_barcodes(const std::vector<std::string>& rna, const std::vector
 
 std::vector<std::string> read_barcode_list(const std::filesystem::path& file) {
   LineReader reader(file);
-  std::string_view line;
   std::vector<std::string> barcodes;
   std::unordered_set<std::string> seen;
   std::size_t column = 0;
-  FieldSplitter splitter(',');
-  bool first = true;
-  while (reader.next(line)) {
-    if (trim(line).empty()) {
-      continue;
+  const auto is_header = [&column](std::span<const std::string_view> fields) {
+    if (fields.size() > 1 && fields[0].empty()) {  // pandas' and R's nameless index column
+      return true;
     }
-    if (first) {
-      first = false;
-      splitter = FieldSplitter(detect_delimiter(line));
-      const auto fields = splitter.split(line, reader);
-      bool header = fields.size() > 1 && fields[0].empty();  // pandas' and R's nameless index column
-      for (std::size_t i = 0; !header && i < fields.size(); ++i) {
-        const std::string name = base::symbol_key(trim(fields[i]));
-        if (name == "BARCODE" || name == "BARCODES" || name == "CELL" || name == "CELLS" ||
-            name == "CELL_ID" || name == "CELL_BARCODE") {
-          header = true;
-          column = i;
-        }
-      }
-      if (header) {
-        continue;
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      const std::string name = base::symbol_key(trim(fields[i]));
+      if (name == "BARCODE" || name == "BARCODES" || name == "CELL" || name == "CELLS" || name == "CELL_ID" ||
+          name == "CELL_BARCODE") {
+        column = i;
+        return true;
       }
     }
-    const auto fields = splitter.split(line, reader);
+    return false;
+  };
+  for_each_row(reader, is_header, [&](std::span<const std::string_view> fields, std::string_view line) {
     if (column >= fields.size() || trim(fields[column]).empty()) {
       reader.fail("barcode is missing", "a barcode in column " + std::to_string(column + 1),
                   std::string(line.substr(0, 40)));
@@ -108,7 +100,7 @@ std::vector<std::string> read_barcode_list(const std::filesystem::path& file) {
     if (seen.insert(barcode).second) {
       barcodes.push_back(std::move(barcode));
     }
-  }
+  });
   if (barcodes.empty()) {
     throw base::DataError(
         {.what = "list of barcodes is empty", .file = reader.file(), .expected = "one a line"});

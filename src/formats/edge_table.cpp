@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 
@@ -11,6 +12,7 @@
 #include "multigrnformer/formats/number_text.hpp"
 #include "multigrnformer/formats/text_lines.hpp"
 #include "multigrnformer/formats/text_writer.hpp"
+#include "rows.hpp"
 
 namespace mgrn::formats {
 namespace {
@@ -148,7 +150,6 @@ EdgeTable read_ranked_edges(const std::filesystem::path& file) {
   LineReader reader(file);
   EdgeTable table;
   std::unordered_map<std::string, std::uint32_t> index;
-  FieldSplitter splitter(',');
   std::size_t tf_column = 0;
   std::size_t gene_column = 1;
   std::size_t value_column = 2;
@@ -160,31 +161,20 @@ EdgeTable read_ranked_edges(const std::filesystem::path& file) {
     }
     return place->second;
   };
-  bool first = true;
-  std::string_view line;
-  while (reader.next(line)) {
-    if (trim(line).empty()) {
-      continue;
+  const auto is_header = [&](std::span<const std::string_view> fields) {
+    const std::size_t regulator = regulator_column(fields);
+    const std::size_t target = target_column(fields);
+    const std::size_t weight = weight_column(fields);
+    if (regulator != kNoColumn && target != kNoColumn && weight != kNoColumn) {
+      tf_column = regulator;
+      gene_column = target;
+      value_column = weight;
+      return true;
     }
-    if (first) {
-      first = false;
-      splitter = FieldSplitter(detect_delimiter(line));
-      const auto header = splitter.split(line, reader);
-      const std::size_t regulator = regulator_column(header);
-      const std::size_t target = target_column(header);
-      const std::size_t weight = weight_column(header);
-      if (regulator != kNoColumn && target != kNoColumn && weight != kNoColumn) {
-        tf_column = regulator;
-        gene_column = target;
-        value_column = weight;
-        continue;
-      }
-      double value = 0;
-      if (header.size() >= 3 && !parse_number(trim(header[2]), value)) {
-        continue;
-      }
-    }
-    const auto fields = splitter.split(line, reader);
+    double value = 0;
+    return fields.size() >= 3 && !parse_number(trim(fields[2]), value);
+  };
+  for_each_row(reader, is_header, [&](std::span<const std::string_view> fields, std::string_view) {
     if (fields.size() <= std::max({tf_column, gene_column, value_column})) {
       reader.fail("edge row has too few columns", "TF, target, weight",
                   std::to_string(fields.size()) + " columns");
@@ -201,7 +191,7 @@ EdgeTable read_ranked_edges(const std::filesystem::path& file) {
     edge.tf = gene_index(tf);
     edge.gene = gene_index(gene);
     table.edges.push_back(edge);
-  }
+  });
   if (table.edges.empty()) {
     throw base::DataError({.what = "file holds no edge",
                            .file = reader.file(),

@@ -62,6 +62,13 @@ std::string function_of(const char* expression) {
                                 : "copy the file again from its source; h5dump -H shows what can be read"});
 }
 
+[[noreturn]] void raise_missing(const Origin& origin, const std::string& what, bool of_another_kind) {
+  raise(origin.writing, {.what = what + " is missing",
+                         .file = origin.file,
+                         .got = of_another_kind ? "an object of another kind" : "",
+                         .hint = "check that this is the file you meant; h5dump -n lists its content"});
+}
+
 ElementKind kind_of_type(hid_t type) {
   switch (H5Tget_class(type)) {
     case H5T_INTEGER:
@@ -523,10 +530,7 @@ std::vector<std::string> Group::members() const {
 Group Group::group(const std::string& name) const {
   silence();
   if (!has_group(name)) {
-    raise(origin_->writing, {.what = "group '" + child(name) + "' is missing",
-                             .file = origin_->file,
-                             .got = has(name) ? "an object of another kind" : "",
-                             .hint = "check that this is the file you meant; h5dump -n lists its content"});
+    raise_missing(*origin_, "group '" + child(name) + "'", has(name));
   }
   Identifier opened(MGRN_H5("open group '" + name + "' in", H5Gopen2(id(), name.c_str(), H5P_DEFAULT)),
                     H5Gclose);
@@ -536,10 +540,7 @@ Group Group::group(const std::string& name) const {
 Dataset Group::dataset(const std::string& name) const {
   silence();
   if (!has_dataset(name)) {
-    raise(origin_->writing, {.what = "dataset '" + child(name) + "' is missing",
-                             .file = origin_->file,
-                             .got = has(name) ? "an object of another kind" : "",
-                             .hint = "check that this is the file you meant; h5dump -n lists its content"});
+    raise_missing(*origin_, "dataset '" + child(name) + "'", has(name));
   }
   Identifier opened(MGRN_H5("open dataset '" + name + "' in", H5Dopen2(id(), name.c_str(), H5P_DEFAULT)),
                     H5Dclose);
