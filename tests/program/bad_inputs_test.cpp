@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,14 @@ using mgrn::test::SmallCase;
 using mgrn::test::TemporaryDirectory;
 using Arguments = std::vector<std::string>;
 
+/// Arguments; may first put damaged files into `folder`. The output must be named folder/out.
+using MakeArguments = std::function<Arguments(const SmallCase& base, const fs::path& folder)>;
+
 struct BadCase {
   const char* name;
   int code;
   std::vector<std::string> says;  ///< each must be in stderr
-  /// Arguments; may first put damaged files into `folder`. The output must be named folder/out.
-  std::function<Arguments(const SmallCase& base, const fs::path& folder)> arguments;
+  MakeArguments arguments;
 };
 
 void write(const fs::path& file, const std::string& text) {
@@ -69,11 +72,36 @@ Arguments train_with(const SmallCase& base, const fs::path& folder,
   return arguments;
 }
 
-Arguments prepare_csv(const fs::path& folder, const std::string& csv, Arguments more = {}) {
-  write(folder / "m.csv", csv);
-  Arguments arguments = {"prepare", "--rna", (folder / "m.csv").string(), "--out", (folder / "out").string()};
+/// train, or `command`, with one key set otherwise or, with an empty value, left out.
+MakeArguments with_key(const std::string& key, const std::string& value,
+                       const std::string& command = "train") {
+  return [=](const SmallCase& base, const fs::path& folder) {
+    return train_with(base, folder, {{key, value}}, command);
+  };
+}
+
+/// train with a key that names a file in `folder` which holds `text` or, without one, is not there.
+MakeArguments with_file(const std::string& key, const std::string& name,
+                        const std::optional<std::string>& text = {}) {
+  return [=](const SmallCase& base, const fs::path& folder) {
+    if (text) {
+      write(folder / name, *text);
+    }
+    return train_with(base, folder, {{key, (folder / name).string()}});
+  };
+}
+
+Arguments prepare(const fs::path& matrix, const fs::path& folder, const Arguments& more = {}) {
+  Arguments arguments = {"prepare", "--rna", matrix.string(), "--out", (folder / "out").string()};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
+}
+
+MakeArguments prepare_csv(const std::string& csv, const Arguments& more = {}) {
+  return [=](const SmallCase&, const fs::path& folder) {
+    write(folder / "m.csv", csv);
+    return prepare(folder / "m.csv", folder, more);
+  };
 }
 
 /// Genes in rows, cells in columns, counts that pass quality control; `cell` replaces one field.
@@ -99,15 +127,8 @@ const std::vector<BadCase>& cases() {
       {"UnknownKey",
        64,
        {"unknown key train.epoch", "expected train.epochs"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.epoch", "3"}});
-       }},
-      {"KeyWithoutItsSection",
-       64,
-       {"unknown key batch", "train.batch"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--batch", "3"}});
-       }},
+       with_key("--train.epoch", "3")},
+      {"KeyWithoutItsSection", 64, {"unknown key batch", "train.batch"}, with_key("--batch", "3")},
       {"KeyTwice",
        64,
        {"train.epochs", "twice"},
@@ -116,24 +137,12 @@ const std::vector<BadCase>& cases() {
          arguments.insert(arguments.end(), {"--train.epochs", "3"});
          return arguments;
        }},
-      {"NotANumber",
-       64,
-       {"illegal value of train.epochs", "\"many\""},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.epochs", "many"}});
-       }},
-      {"NegativeNumber",
-       64,
-       {"illegal value of model.cells", "\"-5\""},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--model.cells", "-5"}});
-       }},
+      {"NotANumber", 64, {"illegal value of train.epochs", "\"many\""}, with_key("--train.epochs", "many")},
+      {"NegativeNumber", 64, {"illegal value of model.cells", "\"-5\""}, with_key("--model.cells", "-5")},
       {"UnknownWord",
        64,
        {"pairs.negatives", "did you mean degree-matched"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--pairs.negatives", "degree-match"}});
-       }},
+       with_key("--pairs.negatives", "degree-match")},
       {"ValueMissing",
        64,
        {"train.epochs"},
@@ -150,24 +159,9 @@ const std::vector<BadCase>& cases() {
          arguments.insert(arguments.begin() + 1, "stray");
          return arguments;
        }},
-      {"NoOutput",
-       64,
-       {"key out is missing"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--out", ""}});
-       }},
-      {"NoDataset",
-       64,
-       {"key data.dataset is missing", "prepare"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--data.dataset", ""}});
-       }},
-      {"NoNetwork",
-       64,
-       {"key data.network is missing"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--data.network", ""}});
-       }},
+      {"NoOutput", 64, {"key out is missing"}, with_key("--out", "")},
+      {"NoDataset", 64, {"key data.dataset is missing", "prepare"}, with_key("--data.dataset", "")},
+      {"NoNetwork", 64, {"key data.network is missing"}, with_key("--data.network", "")},
       {"SeveralDatasetsForTrain",
        64,
        {"several datasets", "pretrain"},
@@ -182,89 +176,35 @@ const std::vector<BadCase>& cases() {
       {"TrainWithoutEpochs",
        64,
        {"`train` learns nothing", "train.epochs", "finetune"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.epochs", "0"}});
-       }},
+       with_key("--train.epochs", "0")},
       {"PretrainWithoutEpochs",
        64,
        {"`pretrain` learns nothing", "train.epochs", "finetune"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.epochs", "0"}}, "pretrain");
-       }},
-      {"OddWidth",
-       64,
-       {"model.width"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--model.width", "5"}});
-       }},
-      {"HeadsThatDoNotDivide",
-       64,
-       {"model.heads"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--model.heads", "3"}});
-       }},
-      {"UnknownEngine",
-       64,
-       {"train.engine", "fast"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.engine", "fast"}});
-       }},
-      {"UnknownInstructionSet",
-       64,
-       {"train.isa", "neon"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.isa", "neon"}});
-       }},
-      {"CudaWithoutCuda",
-       64,
-       {"train.device", "cuda"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--train.device", "cuda"}});
-       }},
+       with_key("--train.epochs", "0", "pretrain")},
+      {"OddWidth", 64, {"model.width"}, with_key("--model.width", "5")},
+      {"HeadsThatDoNotDivide", 64, {"model.heads"}, with_key("--model.heads", "3")},
+      {"UnknownEngine", 64, {"train.engine", "fast"}, with_key("--train.engine", "fast")},
+      {"UnknownInstructionSet", 64, {"train.isa", "neon"}, with_key("--train.isa", "neon")},
+      {"CudaWithoutCuda", 64, {"train.device", "cuda"}, with_key("--train.device", "cuda")},
 
       // Config files.
-      {"ConfigMissing",
-       65,
-       {"no.ini"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--config", (folder / "no.ini").string()}});
-       }},
+      {"ConfigMissing", 65, {"no.ini"}, with_file("--config", "no.ini")},
       {"ConfigNotIni",
        64,
        {"config file is not INI", "c.ini"},
-       [](auto& base, auto& folder) {
-         write(folder / "c.ini", "this is prose\n");
-         return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
-       }},
+       with_file("--config", "c.ini", "this is prose\n")},
       {"ConfigUnknownKey",
        64,
        {"unknown key train.epoch", "c.ini", "train.epochs"},
-       [](auto& base, auto& folder) {
-         write(folder / "c.ini", "[train]\nepoch = 3\n");
-         return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
-       }},
+       with_file("--config", "c.ini", "[train]\nepoch = 3\n")},
       {"ConfigKeyTwice",
        64,
        {"twice", "c.ini"},
-       [](auto& base, auto& folder) {
-         write(folder / "c.ini", "[train]\nbatch = 3\nbatch = 4\n");
-         return train_with(base, folder, {{"--config", (folder / "c.ini").string()}});
-       }},
+       with_file("--config", "c.ini", "[train]\nbatch = 3\nbatch = 4\n")},
 
       // Dataset files.
-      {"DatasetMissing",
-       65,
-       {"nowhere.h5"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--data.dataset", (folder / "nowhere.h5").string()}});
-       }},
-      {"DatasetIsText",
-       65,
-       {"text.h5"},
-       [](auto& base, auto& folder) {
-         write(folder / "text.h5", "hello\n");
-         return train_with(base, folder, {{"--data.dataset", (folder / "text.h5").string()}});
-       }},
+      {"DatasetMissing", 65, {"nowhere.h5"}, with_file("--data.dataset", "nowhere.h5")},
+      {"DatasetIsText", 65, {"text.h5"}, with_file("--data.dataset", "text.h5", "hello\n")},
       {"DatasetTruncated",
        65,
        {"cut.h5"},
@@ -280,131 +220,71 @@ const std::vector<BadCase>& cases() {
        }},
 
       // Networks, lists of TFs, splits.
-      {"NetworkMissing",
-       65,
-       {"nowhere.csv"},
-       [](auto& base, auto& folder) {
-         return train_with(base, folder, {{"--data.network", (folder / "nowhere.csv").string()}});
-       }},
-      {"NetworkEmpty",
-       65,
-       {"empty.csv"},
-       [](auto& base, auto& folder) {
-         write(folder / "empty.csv", "Gene1,Gene2\n");
-         return train_with(base, folder, {{"--data.network", (folder / "empty.csv").string()}});
-       }},
+      {"NetworkMissing", 65, {"nowhere.csv"}, with_file("--data.network", "nowhere.csv")},
+      {"NetworkEmpty", 65, {"empty.csv"}, with_file("--data.network", "empty.csv", "Gene1,Gene2\n")},
       {"NetworkOfAnotherSpecies",
        65,
        {"other.csv"},
-       [](auto& base, auto& folder) {
-         write(folder / "other.csv", "Gene1,Gene2\nYAL001C,YAL002W\nYAL001C,YAL003W\n");
-         return train_with(base, folder, {{"--data.network", (folder / "other.csv").string()}});
-       }},
-      {"NetworkOfOneColumn",
-       65,
-       {"one.csv"},
-       [](auto& base, auto& folder) {
-         write(folder / "one.csv", "Gene1\nTF1\nTF2\n");
-         return train_with(base, folder, {{"--data.network", (folder / "one.csv").string()}});
-       }},
+       with_file("--data.network", "other.csv", "Gene1,Gene2\nYAL001C,YAL002W\nYAL001C,YAL003W\n")},
+      {"NetworkOfOneColumn", 65, {"one.csv"}, with_file("--data.network", "one.csv", "Gene1\nTF1\nTF2\n")},
       {"TfListOfAnotherSpecies",
        65,
        {"no transcription factor", "YAL001C"},
-       [](auto& base, auto& folder) {
-         write(folder / "tfs.csv", "TF\nYAL001C\n");
-         return train_with(base, folder, {{"--data.tfs", (folder / "tfs.csv").string()}});
-       }},
+       with_file("--data.tfs", "tfs.csv", "TF\nYAL001C\n")},
       {"SplitWithoutItsColumns",
        65,
        {"s.csv", "set"},
-       [](auto& base, auto& folder) {
-         write(folder / "s.csv", "tf,gene,label\nA,B,1\n");
-         return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
-       }},
+       with_file("--pairs.split_file", "s.csv", "tf,gene,label\nA,B,1\n")},
       {"SplitWithABadLabel",
        65,
        {"s.csv", "maybe"},
-       [](auto& base, auto& folder) {
-         write(folder / "s.csv", "tf,gene,label,set\nA,B,maybe,train\n");
-         return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
-       }},
+       with_file("--pairs.split_file", "s.csv", "tf,gene,label,set\nA,B,maybe,train\n")},
       {"SplitOfUnknownGenes",
        65,
        {"s.csv"},
-       [](auto& base, auto& folder) {
-         write(folder / "s.csv", "tf,gene,label,set\nA,B,1,train\nA,C,0,train\nA,D,1,test\nA,E,0,test\n");
-         return train_with(base, folder, {{"--pairs.split_file", (folder / "s.csv").string()}});
-       }},
+       with_file("--pairs.split_file", "s.csv",
+                 "tf,gene,label,set\nA,B,1,train\nA,C,0,train\nA,D,1,test\nA,E,0,test\n")},
 
       // Raw matrices.
       {"MatrixMissing",
        65,
        {"nowhere"},
-       [](auto&, auto& folder) {
-         return Arguments{"prepare", "--rna", (folder / "nowhere").string(), "--out",
-                          (folder / "out").string()};
-       }},
+       [](auto&, auto& folder) { return prepare(folder / "nowhere", folder); }},
       {"MatrixTruncated",
        65,
        {"cut.h5"},
        [](auto& base, auto& folder) {
          copy_part(base.raw, folder / "cut.h5", 0.5);
-         return Arguments{"prepare", "--rna", (folder / "cut.h5").string(), "--out",
-                          (folder / "out").string()};
+         return prepare(folder / "cut.h5", folder);
        }},
-      {"MatrixNegative",
-       65,
-       {"m.csv", "negative"},
-       [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("-2")); }},
-      {"MatrixNotFinite",
-       65,
-       {"m.csv"},
-       [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("nan")); }},
-      {"MatrixNormalisedAlready",
-       65,
-       {"m.csv", "--prepare.rna z"},
-       [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("2.5")); }},
-      {"MatrixRagged",
-       65,
-       {"m.csv", "line"},
-       [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix() + "GENE9,1,2\n"); }},
-      {"MatrixOfWords",
-       65,
-       {"m.csv", "many"},
-       [](auto&, auto& folder) { return prepare_csv(folder, csv_matrix("many")); }},
+      {"MatrixNegative", 65, {"m.csv", "negative"}, prepare_csv(csv_matrix("-2"))},
+      {"MatrixNotFinite", 65, {"m.csv"}, prepare_csv(csv_matrix("nan"))},
+      {"MatrixNormalisedAlready", 65, {"m.csv", "--prepare.rna z"}, prepare_csv(csv_matrix("2.5"))},
+      {"MatrixRagged", 65, {"m.csv", "line"}, prepare_csv(csv_matrix() + "GENE9,1,2\n")},
+      {"MatrixOfWords", 65, {"m.csv", "many"}, prepare_csv(csv_matrix("many"))},
       {"NoCellLeft",
        65,
        {"0 cells"},
-       [](auto&, auto& folder) {
-         return prepare_csv(folder, csv_matrix(),
-                            {"--prepare.qc", "bounds", "--prepare.min_rna_counts", "1000000"});
-       }},
+       prepare_csv(csv_matrix(), {"--prepare.qc", "bounds", "--prepare.min_rna_counts", "1000000"})},
       {"NoBarcodeMatches",
        65,
        {"b.txt"},
-       [](auto&, auto& folder) {
+       [](auto& base, auto& folder) {
          write(folder / "b.txt", "TTTT-1\n");
-         return prepare_csv(folder, csv_matrix(), {"--barcodes", (folder / "b.txt").string()});
+         return prepare_csv(csv_matrix(), {"--barcodes", (folder / "b.txt").string()})(base, folder);
        }},
       {"PeaksWithoutAnnotation",
        64,
        {"annotation"},
        [](auto& base, auto& folder) {
-         return Arguments{"prepare",         "--rna", base.raw.string(),        "--atac",
-                          base.raw.string(), "--out", (folder / "out").string()};
+         return prepare(base.raw, folder, {"--atac", base.raw.string()});
        }},
       {"AnnotationIsProse",
        65,
        {"a.gtf"},
        [](auto& base, auto& folder) {
          write(folder / "a.gtf", "this is no annotation\n");
-         return Arguments{"prepare",
-                          "--rna",
-                          base.raw.string(),
-                          "--annotation",
-                          (folder / "a.gtf").string(),
-                          "--out",
-                          (folder / "out").string()};
+         return prepare(base.raw, folder, {"--annotation", (folder / "a.gtf").string()});
        }},
       {"AnnotationOfOtherGenes",
        65,
@@ -413,28 +293,16 @@ const std::vector<BadCase>& cases() {
          write(folder / "a.gtf",
                "chr1\tx\texon\t100\t200\t.\t+\t.\tgene_id \"YAL1\"; transcript_id \"T\"; "
                "gene_name \"YAL1\";\n");
-         return Arguments{"prepare",
-                          "--rna",
-                          base.raw.string(),
-                          "--annotation",
-                          (folder / "a.gtf").string(),
-                          "--out",
-                          (folder / "out").string()};
+         return prepare(base.raw, folder, {"--annotation", (folder / "a.gtf").string()});
        }},
       {"BlacklistIsProse",
        65,
        {"b.bed"},
        [](auto& base, auto& folder) {
          write(folder / "b.bed", "chr1\tten\ttwenty\n");
-         return Arguments{"prepare",
-                          "--rna",
-                          base.raw.string(),
-                          "--annotation",
-                          base.annotation.string(),
-                          "--blacklist",
-                          (folder / "b.bed").string(),
-                          "--out",
-                          (folder / "out").string()};
+         return prepare(
+             base.raw, folder,
+             {"--annotation", base.annotation.string(), "--blacklist", (folder / "b.bed").string()});
        }},
 
       // Weights, folders of runs, evaluation.
