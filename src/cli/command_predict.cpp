@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, pretrain and finetune: one loop, told what it starts from and what it learns on.
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/agree.hpp"
 
 namespace mgrn::cli {

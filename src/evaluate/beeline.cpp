@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/evaluate/metrics.hpp"
 #include "multigrnformer/formats/text_lines.hpp"

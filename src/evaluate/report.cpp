@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/evaluate/controls.hpp"
 #include "multigrnformer/evaluate/metrics.hpp"

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "multigrnformer/base/json.hpp"
+
 namespace mgrn::pairs {
 
 Coverage measure_coverage(const Sampler& sampler, std::span<const Edge> pairs) {

@@ -9,6 +9,7 @@
 
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/prepare/regulatory_potential.hpp"
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "multigrnformer/base/json.hpp"
+
 namespace mgrn::prepare {
 namespace {
 
@@ -153,9 +155,9 @@ base::Json inspect_json(const store::Dataset& dataset) {
                      {"genes", dataset.genes()},
                      {"cells", dataset.cells()},
                      {"modalities", header.has_atac ? "rna,atac" : "rna"},
-                     {"settings", header.settings},
-                     {"sources", header.sources},
-                     {"quality", header.quality}};
+                     {"settings", base::Json::parse(header.settings)},
+                     {"sources", base::Json::parse(header.sources)},
+                     {"quality", base::Json::parse(header.quality)}};
   json["coverage"]["rna"] = coverage(dataset, store::Layer::rna);
   if (header.has_atac) {
     json["coverage"]["rp"] = coverage(dataset, store::Layer::rp);
@@ -174,7 +176,7 @@ std::string inspect_text(const store::Dataset& dataset) {
     table.row(role,
               source.value("name", std::string("?")) + (description.empty() ? "" : " (" + description + ")"));
   }
-  std::string text = table.take() + quality_text(dataset.header().quality);
+  std::string text = table.take() + quality_text(json.at("quality"));
   table.heading("coverage");
   coverage_rows(table, "RNA", json.at("coverage").at("rna"));
   if (dataset.header().has_atac) {

@@ -123,6 +123,7 @@ class Preparation {
   FeatureRows rna_rows_;               // of this rank's kept cells
   std::vector<CountMoments> moments_;  // all ranks, per gene
   store::DatasetHeader header_;        // all ranks
+  base::Json quality_;                 // all ranks
   std::vector<std::string> warnings_;  // all ranks
 };
 
@@ -137,8 +138,9 @@ void Preparation::open() {
     warn(text);
   }
   header_.has_atac = inputs_.has_atac;
-  header_.settings = settings_json(settings_);
-  header_.quality = inputs_.counts;
+  const base::Json settings = settings_json(settings_);
+  header_.settings = base::json_line(settings);
+  quality_ = inputs_.counts;
 
   std::string record;
   comm::agree(communicator_, [&] {
@@ -146,9 +148,10 @@ void Preparation::open() {
       record = base::json_line(source_record(settings_, inputs_));
     }
   });
-  header_.sources = base::Json::parse(comm::broadcast_text(communicator_, std::move(record)));
-  base::Json name = {{"content", kContentVersion}, {"settings", header_.settings}};
-  for (const auto& [role, source] : header_.sources.items()) {
+  header_.sources = comm::broadcast_text(communicator_, std::move(record));
+  base::Json name = {{"content", kContentVersion}, {"settings", settings}};
+  const base::Json sources = base::Json::parse(header_.sources);
+  for (const auto& [role, source] : sources.items()) {
     name["inputs"][role] = source.at("sha256");
   }
   const std::string text = base::json_line(name);
@@ -270,7 +273,7 @@ void Preparation::choose_features() {
   communicator_.all_reduce(std::span(cells_with_gene), comm::Reduction::sum);
   communicator_.all_reduce(std::span(gene_totals_), comm::Reduction::sum);
   keep_gene_ = frequent_features(cells_with_gene, cells, settings_.min_feature_share);
-  base::Json& record = header_.quality["genes"];
+  base::Json& record = quality_["genes"];
   const auto passed = static_cast<std::uint64_t>(std::count(keep_gene_.begin(), keep_gene_.end(), 1));
   record["below_share"] = genes - passed;
   drop_duplicates();
@@ -311,8 +314,8 @@ void Preparation::choose_features() {
   communicator_.all_reduce(std::span(cells_with_peak), comm::Reduction::sum);
   keep_peak_ = frequent_features(cells_with_peak, cells, settings_.min_feature_share);
   const auto peaks = static_cast<std::uint64_t>(std::count(keep_peak_.begin(), keep_peak_.end(), 1));
-  header_.quality["peaks"]["below_share"] = keep_peak_.size() - peaks;
-  header_.quality["peaks"]["kept"] = peaks;
+  quality_["peaks"]["below_share"] = keep_peak_.size() - peaks;
+  quality_["peaks"]["kept"] = peaks;
   if (peaks == 0) {
     throw base::DataError({.what = "no peak is left after quality control",
                            .file = settings_.atac.empty() ? settings_.rna.string() : settings_.atac.string(),
@@ -346,7 +349,7 @@ void Preparation::drop_duplicates() {
       example = inputs_.genes[gene];
     }
   }
-  header_.quality["genes"]["duplicate_symbols"] = dropped;
+  quality_["genes"]["duplicate_symbols"] = dropped;
   if (dropped > 0) {
     warn(std::to_string(dropped) + " features repeat the symbol of a richer one, such as " + example +
          ", and are left out");
@@ -390,18 +393,18 @@ void Preparation::choose_cells() {
   const auto peaks = static_cast<std::uint64_t>(std::count(keep_peak_.begin(), keep_peak_.end(), 1));
   const CellQuality quality =
       judge_cells(all, gene_of_row_.size(), peaks, !inputs_.blacklisted.empty(), settings_);
-  base::Json& record = header_.quality["cells"];
+  base::Json& record = quality_["cells"];
   record["few_genes"] = quality.few_genes;
   record["few_peaks"] = quality.few_peaks;
   record["few_values"] = quality.few_values;
   record["by_rule"] = quality.by_rule;
   record["kept"] = quality.kept;
-  header_.quality["rule"] = to_text(settings_.qc);
-  header_.quality["mitochondrial_genes"] = std::count(mito.begin(), mito.end(), 1);
-  header_.quality["limits"] = base::Json::array();
+  quality_["rule"] = to_text(settings_.qc);
+  quality_["mitochondrial_genes"] = std::count(mito.begin(), mito.end(), 1);
+  quality_["limits"] = base::Json::array();
   std::string steps = std::to_string(quality.few_values) + " cells with too few values";
   for (const Limit& limit : quality.limits) {
-    header_.quality["limits"].push_back(limit_json(limit));
+    quality_["limits"].push_back(limit_json(limit));
     steps += ", " + std::to_string(limit.below + limit.above) + " by " + limit.measure;
   }
   if (quality.kept == 0) {
@@ -432,7 +435,7 @@ void Preparation::choose_cells() {
                                                      : 0.0);
   }
   header_.barcodes = std::move(barcodes);
-  base::Json& medians = header_.quality["medians"];
+  base::Json& medians = quality_["medians"];
   medians["rna_counts"] = median(std::move(figures[0]));
   medians["genes"] = median(std::move(figures[1]));
   medians["mitochondrial_share"] = median(std::move(figures[2]));
@@ -491,9 +494,9 @@ void Preparation::model_peaks() {
     without += touched == 0 ? 1 : 0;
     rp_bound_ += std::min(touched, kept_cells_);
   }
-  header_.quality["peaks"]["claimed"] = model.claimed_peaks;
-  header_.quality["genes"]["not_in_annotation"] = match.missing;
-  header_.quality["genes"]["without_rp"] = without;
+  quality_["peaks"]["claimed"] = model.claimed_peaks;
+  quality_["genes"]["not_in_annotation"] = match.missing;
+  quality_["genes"]["without_rp"] = without;
   if (without == weights_.rows()) {
     throw base::DataError({.what = "the regulatory potential is zero for every gene",
                            .file = settings_.annotation.string(),
@@ -593,7 +596,7 @@ void Preparation::write_rna(store::DatasetWriter& writer) {
     moments_.push_back({.mean = gene.mean_count, .variance = gene.variance_count});
     silent += gene.cells == 0 ? 1 : 0;
   }
-  header_.quality["genes"]["without_values_in_kept_cells"] = silent;
+  quality_["genes"]["without_values_in_kept_cells"] = silent;
 }
 
 void Preparation::rank_variable_genes() {
@@ -699,7 +702,8 @@ void Preparation::write() {
   if (inputs_.has_atac) {
     write_rp(writer);
   }
-  header_.quality["warnings"] = warnings_;
+  quality_["warnings"] = warnings_;
+  header_.quality = base::json_line(quality_);
   writer.finish(header_);
 }
 
@@ -709,7 +713,7 @@ Report Preparation::report() const {
           .genes = header_.genes.size(),
           .cells = header_.barcodes.size(),
           .has_atac = header_.has_atac,
-          .quality = header_.quality,
+          .quality = quality_,
           .warnings = warnings_};
 }
 

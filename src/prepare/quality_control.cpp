@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/symbol.hpp"
 
 namespace mgrn::prepare {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 
 namespace mgrn::prepare {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "genome.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 
 namespace mgrn::simulate {
 namespace {

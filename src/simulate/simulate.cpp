@@ -12,6 +12,7 @@
 #include "genome.hpp"
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/progress.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/formats/tenx_writer.hpp"

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/formats/hdf5.hpp"
 #include "schema.hpp"
@@ -114,13 +115,12 @@ struct Dataset::State {
     check(name, checksum_of(std::span<const char>(schema::padded(texts, width))));
     return texts;
   }
-  base::Json read_known_json(const std::string& name) const {
+  std::string read_known_json(const std::string& name) const {
     const auto texts = read_known_texts(name, 1);
-    const auto value = base::Json::parse(texts.at(0), nullptr, false);
-    if (value.is_discarded()) {
+    if (!base::Json::accept(texts.at(0))) {
       wrong(name + " is not JSON");
     }
-    return value;
+    return texts.front();
   }
   void require_length(const std::string& name, const hdf5::Dataset& dataset, std::uint64_t count) const {
     const auto shape = dataset.shape();

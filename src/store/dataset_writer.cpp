@@ -16,6 +16,7 @@
 
 #include "disk.hpp"
 #include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "multigrnformer/formats/hdf5.hpp"
@@ -136,7 +137,7 @@ std::string digest(const DatasetHeader& header) {
   add(header.rna_background);
   add(header.rp_background);
   for (const auto* json : {&header.settings, &header.sources, &header.quality}) {
-    add(base::json_line(*json));
+    add(*json);
   }
   return sum.text();
 }
@@ -477,9 +478,9 @@ struct DatasetWriter::State {
     if (header.has_atac) {
       write_known("rp/background", header.rp_background, checksums);
     }
-    write_known("settings", std::vector{base::json_line(header.settings)}, checksums);
-    write_known("sources", std::vector{base::json_line(header.sources)}, checksums);
-    write_known("quality", std::vector{base::json_line(header.quality)}, checksums);
+    write_known("settings", std::vector{header.settings}, checksums);
+    write_known("sources", std::vector{header.sources}, checksums);
+    write_known("quality", std::vector{header.quality}, checksums);
     checksums["attributes"] = checksum_of(std::span<const char>(schema::attributes_text(
                                               kFormatMajor, kFormatMinor, header.id, header.genes.size(),
                                               header.barcodes.size(), header.has_atac)))

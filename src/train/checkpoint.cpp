@@ -9,6 +9,7 @@
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/safetensors.hpp"
@@ -133,13 +134,13 @@ void require_same_work(const base::Json& manifest, const Identity& identity, con
          .hint = "set train.engine and train.isa to those, or choose another folder with --out"});
   }
   const base::Json& inputs = manifest.at("inputs");
-  for (const auto& [name, digest] : identity.inputs.items()) {
+  for (const auto& [name, digest] : identity.inputs) {
     if (!inputs.contains(name) || inputs[name] != digest) {
       throw base::DataError(
           {.what = "this checkpoint was made from another " + name,
            .file = folder.string(),
            .expected = inputs.contains(name) ? inputs[name].dump() : "none",
-           .got = digest.dump(),
+           .got = base::Json(digest).dump(),
            .hint = "give the inputs that the run began with, or choose another folder with --out"});
     }
   }

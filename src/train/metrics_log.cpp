@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 
 namespace mgrn::train {

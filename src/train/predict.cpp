@@ -8,6 +8,7 @@
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/edge_table.hpp"

@@ -15,6 +15,7 @@
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/evaluate/report.hpp"
@@ -133,7 +134,7 @@ std::string comparable_text(const Settings& settings, const Identity& identity) 
          "\nmicro-batch = " + std::to_string(settings.micro_batch) +
          "\nreduction = " + (settings.exact_reduction ? "exact" : "float") +
          "\nbuild = " + identity.build_id + "\nC library = " + c_library() +
-         "\ninputs = " + identity.inputs.dump() + "\n";
+         "\ninputs = " + base::Json(identity.inputs).dump() + "\n";
 }
 
 std::string host_name() {
@@ -163,7 +164,7 @@ base::Json run_facts(const Settings& settings, const Task& task, const Identity&
     inputs.push_back({{"file", source.paths.dataset.string()},
                       {"bytes", fs::file_size(source.paths.dataset)},
                       {"id", source.header.id},
-                      {"sources", source.header.sources}});
+                      {"sources", base::Json::parse(source.header.sources)}});
     inputs.push_back(input_entry(source.paths.network));
     inputs.push_back(input_entry(source.paths.tf_list));
   }

@@ -5,6 +5,7 @@
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/resolved_config.hpp"

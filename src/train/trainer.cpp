@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/progress.hpp"

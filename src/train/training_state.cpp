@@ -2,6 +2,7 @@
 #include "multigrnformer/train/training_state.hpp"
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 
 namespace mgrn::train {
 

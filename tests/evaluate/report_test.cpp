@@ -9,6 +9,7 @@
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/evaluate/controls.hpp"
 #include "multigrnformer/evaluate/predictions_file.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/pairs/coverage.hpp"
+#include "multigrnformer/base/json.hpp"
 
 #include <gtest/gtest.h>
 

@@ -50,7 +50,7 @@ store::DatasetHeader header(bool atac) {
     header.barcodes.push_back("cell" + std::to_string(cell));
   }
   header.has_atac = atac;
-  header.settings = header.sources = header.quality = base::Json::object();
+  header.settings = header.sources = header.quality = "{}";
   return header;
 }
 

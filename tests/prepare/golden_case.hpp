@@ -97,7 +97,7 @@ inline Content content_of(const std::filesystem::path& file) {
                   .vst = header.vst,
                   .rna_background = header.rna_background,
                   .rp_background = header.rp_background,
-                  .records = base::json_text({header.settings, header.sources, header.quality}),
+                  .records = header.settings + "\n" + header.sources + "\n" + header.quality,
                   .cell = {},
                   .value = {},
                   .count = {}};

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/prepare/quality_control.hpp"
 
 namespace mgrn::prepare {

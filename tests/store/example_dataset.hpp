@@ -65,9 +65,10 @@ inline DatasetHeader example_header(const Example& example) {
   for (std::uint64_t cell = 0; cell < example.cells; ++cell) {
     header.barcodes.push_back("BARCODE" + std::to_string(cell) + "-1");
   }
-  header.settings = {{"rna", "lognorm+z"}, {"clip", 10.0}};
-  header.sources = base::Json::array({{{"name", "multiome.h5"}, {"bytes", 12345}}});
-  header.quality = {{"dropped", {{"few_counts", 17}}}, {"note", std::string(70000, 'x')}};  // beyond 64 KiB
+  header.settings = R"({"clip":10.0,"rna":"lognorm+z"})";
+  header.sources = R"([{"bytes":12345,"name":"multiome.h5"}])";
+  header.quality =
+      R"({"dropped":{"few_counts":17},"note":")" + std::string(70000, 'x') + "\"}";  // beyond 64 KiB
   return header;
 }
 

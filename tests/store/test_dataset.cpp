@@ -15,6 +15,7 @@
 #include "example_dataset.hpp"
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/thread_world.hpp"
 #include "multigrnformer/formats/hdf5.hpp"
 #include "support/temporary_directory.hpp"

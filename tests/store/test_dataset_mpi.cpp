@@ -7,6 +7,7 @@
 
 #include "example_dataset.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "support/mpi_world.hpp"

@@ -9,6 +9,7 @@
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/thread_world.hpp"
 #include "support/temporary_directory.hpp"
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/json.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace mgrn::train {

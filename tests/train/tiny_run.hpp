@@ -59,7 +59,7 @@ inline void write_tiny_dataset(const std::filesystem::path& file, const std::str
     header.barcodes.push_back("cell" + std::to_string(cell));
   }
   header.has_atac = true;
-  header.settings = header.sources = header.quality = base::Json::object();
+  header.settings = header.sources = header.quality = "{}";
   const auto self = comm::make_self_communicator();
   store::DatasetWriter writer(*self, file);
   writer.append(store::Layer::rna, tiny_rows(true, seed));

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace mgrn::base {
+#include "multigrnformer/base/json_fwd.hpp"
 
-using Json = nlohmann::json;  // std::map inside: keys come out sorted
+namespace mgrn::base {
 
 /// Text of a result file: two-space indent, final newline. Non-finite numbers become null.
 std::string json_text(const Json& value);

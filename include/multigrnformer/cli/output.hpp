@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 
 namespace mgrn::cli {

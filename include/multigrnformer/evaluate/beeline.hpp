@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/evaluate/report.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
 #include "multigrnformer/formats/network_file.hpp"

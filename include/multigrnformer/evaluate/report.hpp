@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 
 namespace mgrn::evaluate {

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/pairs/gene_set.hpp"
 #include "multigrnformer/pairs/sampler.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/store/dataset.hpp"
 
 namespace mgrn::prepare {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/prepare/settings.hpp"
 
 namespace mgrn::prepare {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 
 namespace mgrn::prepare {
 

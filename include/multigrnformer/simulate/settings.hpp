@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 
 namespace mgrn::simulate {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 
 namespace mgrn::store {
@@ -30,9 +30,10 @@ struct DatasetHeader {
   /// Per gene the value that a cell without a stored entry has after normalisation.
   std::vector<float> rna_background;
   std::vector<float> rp_background;  ///< empty when RNA only
-  base::Json settings;               ///< prepare's resolved options
-  base::Json sources;                ///< per input file: name, bytes, sha256, description
-  base::Json quality;                ///< QC table: what was dropped and why, medians
+  /// JSON as text, for base::Json::parse.
+  std::string settings = "{}";  ///< prepare's resolved options
+  std::string sources = "{}";   ///< per input file: name, bytes, sha256, description
+  std::string quality = "{}";   ///< QC table: what was dropped and why, medians
 };
 
 /// One gene's stored entries, ascending by cell.

@@ -7,11 +7,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/train/training_state.hpp"
 
@@ -19,10 +19,10 @@ namespace mgrn::train {
 
 /// Whose work a checkpoint is: a run goes on from a checkpoint only when all but the build agree.
 struct Identity {
-  std::string config_text;  ///< resolved config.ini
-  std::string engine;       ///< Engine::name()
-  base::Json inputs;        ///< content of datasets, split and initial weights: name -> digest
-  std::string build_id;     ///< another one is warned about: rounding may differ
+  std::string config_text;                    ///< resolved config.ini
+  std::string engine;                         ///< Engine::name()
+  std::map<std::string, std::string> inputs;  ///< datasets, split, initial weights: name -> digest
+  std::string build_id;                       ///< another one is warned about: rounding may differ
 };
 
 class CheckpointStore {

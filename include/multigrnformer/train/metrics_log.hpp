@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 
 namespace mgrn::train {
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 
 namespace mgrn::train {
 

@@ -6,11 +6,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/pairs/gene_set.hpp"
 #include "multigrnformer/pairs/sampler.hpp"
 #include "multigrnformer/pairs/split.hpp"
@@ -68,8 +68,8 @@ struct Task {
   std::vector<TaskPair> test;        ///< all; those without cells score 0
   std::uint64_t training_without_cells = 0;
   std::uint64_t validation_without_cells = 0;
-  std::uint64_t removed_by_leak = 0;                  ///< pretraining pairs that are test pairs of the target
-  base::Json leak_by_dataset = base::Json::object();  ///< id -> count
+  std::uint64_t removed_by_leak = 0;  ///< pretraining pairs that are test pairs of the target
+  std::map<std::string, std::uint64_t> leak_by_dataset;  ///< id -> count
   bool target_left_out = false;
 
   /// Training pairs of each source, as BatchPlan takes them, and where they start in `training`.

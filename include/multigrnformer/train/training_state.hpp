@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/model/parameters.hpp"
 
 namespace mgrn::train {
