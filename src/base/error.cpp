@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/error.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <utility>
 
 namespace mgrn::base {
@@ -50,6 +53,30 @@ const char* usual_hint(ExitCode code) {
   return "this is a defect of the program: please report it with the command line";
 }
 
+template <typename E>
+E made(ErrorText text, int rank) {
+  E error(std::move(text));
+  error.set_rank(rank);
+  return error;
+}
+
+template <typename E>
+[[noreturn]] void raise(ErrorText text, int rank) {
+  throw made<E>(std::move(text), rank);
+}
+
+using Raise = void (*)(ErrorText text, int rank);
+
+// The type of each code; what is not here is an InternalError.
+constexpr std::array<std::pair<ExitCode, Raise>, 6> kTypes = {{
+    {ExitCode::usage, raise<UsageError>},
+    {ExitCode::data, raise<DataError>},
+    {ExitCode::output, raise<OutputError>},
+    {ExitCode::stopped, raise<Stopped>},
+    {ExitCode::communication, raise<CommunicationError>},
+    {ExitCode::numeric, raise<NumericError>},
+}};
+
 }  // namespace
 
 Error::Error(ExitCode code, ErrorText text) : code_(code), text_(std::move(text)) {
@@ -83,36 +110,11 @@ void Error::format() {
 }
 
 void throw_error(ExitCode code, ErrorText text, int rank) {
-  const auto raise = [&](auto error) {
-    error.set_rank(rank);
-    throw error;
-  };
-  switch (code) {
-    case ExitCode::usage:
-      raise(UsageError(std::move(text)));
-      break;
-    case ExitCode::data:
-      raise(DataError(std::move(text)));
-      break;
-    case ExitCode::output:
-      raise(OutputError(std::move(text)));
-      break;
-    case ExitCode::stopped:
-      raise(Stopped(std::move(text)));
-      break;
-    case ExitCode::communication:
-      raise(CommunicationError(std::move(text)));
-      break;
-    case ExitCode::numeric:
-      raise(NumericError(std::move(text)));
-      break;
-    case ExitCode::done:
-    case ExitCode::internal:
-      break;
-  }
-  InternalError error(std::move(text));
-  error.set_rank(rank);
-  throw error;
+  const auto* const type =
+      std::find_if(kTypes.begin(), kTypes.end(), [code](const auto& entry) { return entry.first == code; });
+  const Raise throw_it = type != kTypes.end() ? type->second : raise<InternalError>;
+  throw_it(std::move(text), rank);
+  std::abort();  // not reached: a pointer to a function cannot say that it does not return
 }
 
 }  // namespace mgrn::base
