@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -22,6 +23,19 @@ TEST(Philox, GivesThePublishedKnownAnswers) {
             (PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
             (PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(Philox, AStreamIsTheBlocksOfItsCounterInOrder) {
+  PhiloxStream words(0x123456789abcdef0, 0xfedcba9876543210);
+  PhiloxStream pairs = words;
+  for (std::uint32_t index = 0; index < 3; ++index) {
+    const PhiloxBlock block = philox4x32({index, 0, 0x76543210, 0xfedcba98}, {0x9abcdef0, 0x12345678});
+    for (const std::uint32_t word : block) {
+      EXPECT_EQ(words.next_u32(), word);
+    }
+    EXPECT_EQ(pairs.next_u64(), (std::uint64_t{block[0]} << 32) | block[1]);
+    EXPECT_EQ(pairs.next_u64(), (std::uint64_t{block[2]} << 32) | block[3]);
+  }
 }
 
 TEST(Philox, StreamsOfEqualNamesAreEqualAndOthersDiffer) {
@@ -48,6 +62,18 @@ TEST(Philox, BelowIsUniform) {
     chi_square += (n - 1e4) * (n - 1e4) / 1e4;
   }
   EXPECT_LT(chi_square, 22.46);  // 99.9 % quantile with 6 degrees of freedom
+}
+
+TEST(Philox, BelowIsUniformWhereABoundDividesTheRangeBadly) {
+  // Of four neighbours in 32 bits, three numbers are made: one of the four has to be drawn again.
+  PhiloxStream random(1, 3);
+  std::array<int, 3> count{};
+  for (int i = 0; i < 30000; ++i) {
+    ++count.at(random.below(3u << 30) % 3);
+  }
+  for (const int n : count) {
+    EXPECT_NEAR(n, 10000, 300);
+  }
 }
 
 TEST(Philox, NormalHasUnitMoments) {

@@ -27,6 +27,13 @@ TEST(Network, DropsRepeatsAndSelfLoopsIgnoringCaseAndKeepsSpelling) {
   EXPECT_EQ(network.edges[0].gene, "Pax6");
 }
 
+TEST(Network, NamesThatRunIntoEachOtherAreDifferentEdges) {
+  const test::TemporaryDirectory folder;
+  const auto network = read_network(write(folder / "n.csv", "TF,Target\nAB,C\nA,BC\n"));
+  EXPECT_EQ(network.edges.size(), 2U);
+  EXPECT_EQ(network.duplicates, 0U);
+}
+
 TEST(Network, FindsHeadersAndNamedColumns) {
   const test::TemporaryDirectory folder;
   const auto first = [&](const std::string& text) {

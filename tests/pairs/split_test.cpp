@@ -242,6 +242,19 @@ TEST(Split, SaysWhenThereAreTooFewCandidates) {
   EXPECT_NE(split.notes.back().find("Too few candidates"), std::string::npos);
 }
 
+TEST(Split, HoldsOutAWholeFifthWhereNodesFillIt) {
+  test::Case one;
+  std::vector<std::string> symbols = {"T1", "T2"};
+  for (int gene = 0; gene < 10; ++gene) {
+    symbols.push_back("G" + std::to_string(gene));
+    one.network.edges.push_back({gene % 2 == 0 ? "T1" : "T2", symbols.back()});
+  }
+  one.dataset = test::header_of(symbols);
+  const Split split =
+      draw_split(one.dataset, one.restricted(), options_of(Negatives::network, SplitBy::gene_heldout));
+  EXPECT_EQ(count_of(split, Set::test, 1), 2u) << "ten genes of one edge: two are exactly a fifth";
+}
+
 TEST(Split, RefusesANetworkThatCannotBeDivided) {
   test::Case one;
   one.dataset = test::header_of({"T1", "G1", "G2", "G3", "G4", "G5", "G6"});
