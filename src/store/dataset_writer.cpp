@@ -313,7 +313,9 @@ struct DatasetWriter::State {
   template <typename T>
   void write_part(hdf5::Dataset& dataset, const Range& part, std::span<const std::byte> raw) {
     std::vector<T> values(part.size());
-    std::memcpy(values.data(), raw.data(), raw.size());
+    if (!raw.empty()) {  // a rank may have nothing to write, and memcpy takes no null pointer
+      std::memcpy(values.data(), raw.data(), raw.size());
+    }
     dataset.write(hdf5::Shape{part.first}, hdf5::Shape{part.size()}, std::span<const T>(values),
                   transfer_list());
   }
