@@ -246,6 +246,10 @@ TEST(FusedEngine, NamesItselfAndRefusesWhatItCannotDo) {
   EXPECT_EQ(key_of(kShape, 16, {.kind = "flash"}), "train.engine");
   EXPECT_EQ(key_of(kShape, 16, {.isa = "neon"}), "train.isa");
   EXPECT_EQ(key_of(kShape, 0, {}), "train.micro_batch");
+  Shape vast = kShape;
+  vast.cells = 1'000'000;
+  vast.hidden = 1;
+  EXPECT_EQ(key_of(vast, 4096, {}), "train.micro_batch");  // before it asks for the memory
   EXPECT_EQ(key_of(kShape, 16, {.dropout = 1.0}), "model.dropout");
   EXPECT_EQ(key_of(kShape, 16, {.dropout = -0.1}), "model.dropout");
   EXPECT_EQ(key_of(kShape, 16, {.dropout = std::nan("")}), "model.dropout");

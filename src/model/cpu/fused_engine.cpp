@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <utility>
 #include <vector>
@@ -100,10 +102,10 @@ class FlushSubnormals {
 
 const Kernels& choose_kernels(const std::string& isa) {
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") != 0 &&
-                          __builtin_cpu_supports("avx512dq") != 0 &&
-                          __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl");
 #else
   const bool has_avx2 = false;
   const bool has_avx512 = false;
@@ -615,6 +617,16 @@ std::unique_ptr<Engine> make_fused_engine(const Shape& shape, int micro_batch, c
                             .expected = "model.heads equal to the width " + std::to_string(shape.width),
                             .got = "model.heads = " + std::to_string(shape.heads),
                             .hint = "Set train.engine to auto or quadratic, or model.heads to the width."});
+  }
+  // The kernels count values in 32 bits. All else that they multiply is below the bounds of validate().
+  const std::int64_t rows = (std::int64_t{micro_batch} + 3) / 4 * 4;
+  const std::int64_t row_values = (std::int64_t{shape.cells} * shape.width + 31) / 32 * 32;
+  if (rows * row_values > std::numeric_limits<int>::max()) {
+    throw base::UsageError({.what = "a micro-batch of such samples would not fit",
+                            .file = "train.micro_batch",
+                            .expected = "micro_batch * cells * width below 2^31",
+                            .got = std::to_string(rows * row_values),
+                            .hint = "Set train.micro_batch to less: 16 does."});
   }
   const bool linear = options.kind == "linear" || (options.kind == "auto" && scalar_heads);
   return std::make_unique<FusedEngine>(shape, micro_batch, linear, options.dropout,
