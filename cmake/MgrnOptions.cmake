@@ -21,10 +21,18 @@ set_target_properties(mgrn_flags PROPERTIES EXPORT_NAME flags)
 # Contraction and fast-math are off so that a number does not depend on how the compiler groups an
 # expression; kernels that want fused multiply-adds write them.
 target_compile_options(mgrn_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
-foreach(sanitizer IN LISTS MGRN_SANITIZE)
-  target_compile_options(mgrn_flags INTERFACE -fsanitize=${sanitizer} -fno-omit-frame-pointer -g)
-  target_link_options(mgrn_flags INTERFACE -fsanitize=${sanitizer})
-endforeach()
+if(MGRN_SANITIZE)
+  list(JOIN MGRN_SANITIZE "," mgrn_sanitizers)
+  # What is found ends the process: a message that a test's own output buries would pass. Line tables are enough
+  # for a stack, and a third of the size.
+  target_compile_options(mgrn_flags INTERFACE
+    -fsanitize=${mgrn_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  target_link_options(mgrn_flags INTERFACE -fsanitize=${mgrn_sanitizers})
+  if("address" IN_LIST MGRN_SANITIZE)
+    target_sources(mgrn_flags INTERFACE
+      $<BUILD_INTERFACE:$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${PROJECT_SOURCE_DIR}/cmake/sanitizers/keep_libraries.cpp>>)
+  endif()
+endif()
 
 add_library(mgrn_warnings INTERFACE)
 add_library(mgrn::warnings ALIAS mgrn_warnings)

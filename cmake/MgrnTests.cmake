@@ -7,20 +7,19 @@
 #   MGRN_TEST_MAX_RANKS are disabled (MgrnMpiLauncher.cmake).
 # In a Release build a test's own files are compiled with -O1, which takes a third off their time; the libraries
 # under test are not. OPTIMISED: as the libraries, for tests that compile kernels.
+# TIMEOUT is for an ordinary build; sanitizers stretch it (MGRN_TEST_TIMEOUT_FACTOR).
 # Labels: unit or mpi, and those given. PROCESSORS tells ctest -j how many cores a test takes.
 include(GoogleTest)
 include(MgrnMpiLauncher)
 
 set(MGRN_TEST_ENVIRONMENT ${MGRN_MPI_ENVIRONMENT} "MGRN_TEST_PYTHON=${MGRN_TEST_PYTHON}")
-if("address" IN_LIST MGRN_SANITIZE)
-  # MPI libraries keep what they allocate until the process ends; ours is reported.
-  list(APPEND MGRN_TEST_ENVIRONMENT
-    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/leak.supp:print_suppressions=0"
-    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
-elseif("thread" IN_LIST MGRN_SANITIZE)
-  list(APPEND MGRN_TEST_ENVIRONMENT
-    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/thread.supp:print_suppressions=0")
-endif()
+include(MgrnSanitizers)
+
+# mgrn_timeout(VARIABLE SECONDS): the seconds as this build needs them.
+function(mgrn_timeout variable seconds)
+  math(EXPR stretched "${seconds} * ${MGRN_TEST_TIMEOUT_FACTOR}")
+  set(${variable} ${stretched} PARENT_SCOPE)
+endfunction()
 
 function(mgrn_add_test name)
   cmake_parse_arguments(test "WHOLE;OPTIMISED" "TIMEOUT" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
@@ -30,6 +29,7 @@ function(mgrn_add_test name)
   if(NOT test_TIMEOUT)
     set(test_TIMEOUT 120)
   endif()
+  mgrn_timeout(test_TIMEOUT ${test_TIMEOUT})
   add_executable(test_${name} ${test_SOURCES})
   target_link_libraries(test_${name} PRIVATE mgrn::warnings mgrn::test_support ${test_LINK}
     $<IF:$<BOOL:${test_RANKS}>,mgrn::mpi_test_main,GTest::gtest_main>)
