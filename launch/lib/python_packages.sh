@@ -109,22 +109,33 @@ set_up_libtorch() {
   export TORCH_ROOT=$folder
 }
 
+# The tests' environment belongs to one interpreter, so its folder's name does too: machines with different
+# Pythons may share one cache, and a Python that has gone leaves nothing broken behind.
+test_python_folder() {
+  local pins interpreter
+  pins=$(sha256sum <"$mgrn_requirements/test-python.txt")
+  interpreter=$("$1" -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version)' | sha256sum)
+  printf '%s/test-python-%s-%s\n' "$MGRN_DEPS" "${pins:0:12}" "${interpreter:0:6}"
+}
+
 # The interpreter of the tests' environment, or nothing where it has not been made.
 test_python() {
-  local folder
-  folder=$(cache_folder test-python "$mgrn_requirements/test-python.txt")
+  local folder python
+  python=$(find_python)
+  [[ -n $python ]] || return 0
+  folder=$(test_python_folder "$python")
   [[ ! -x $folder/bin/python ]] || printf '%s\n' "$folder/bin/python"
 }
 
 set_up_test_python() {
-  [[ -z $(test_python) ]] || return 0
   local folder python version
-  folder=$(cache_folder test-python "$mgrn_requirements/test-python.txt")
   python=$(find_python)
   if [[ -z $python ]]; then
     say "no Python with pip: tests that compare with numpy, scipy, scikit-learn or h5py will be skipped"
     return 0
   fi
+  folder=$(test_python_folder "$python")
+  [[ ! -d $folder ]] || return 0
   version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   case $version-$(uname -s)-$(uname -m) in
     3.1[123]-Linux-x86_64) ;;
@@ -134,7 +145,6 @@ set_up_test_python() {
       return 0
       ;;
   esac
-  [[ ! -d $folder ]] || mv -T "$folder" "$folder.partial.stale"   # its interpreter is gone
   say "fetching numpy, scipy, scikit-learn and h5py for the tests (70 MB) into $folder"
   local offline_hint=""
   make_once "$folder" install_test_python "$python"
