@@ -48,7 +48,8 @@ check_build_tools() {
   command -v "${CC:-cc}" >/dev/null || missing+=("a C compiler (package gcc; module gcc/12 or newer)")
   ((${#missing[@]})) || return 0
   printf 'missing: %s\n' "${missing[@]}" >&2
-  fail "the tools above are needed to build" "Load the modules or install the packages named there, then run this again."
+  fail "the tools above are needed to build" \
+    "Load the modules or install the packages named there, then run this again. The libraries can be looked for only then; docs/install.md lists them too."
 }
 
 set_up_system() {
