@@ -19,4 +19,15 @@ build all
 
 # ctest -j wins over the variable. A filter that matches nothing is an error: a run of no test proves nothing.
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(cores)}
-exec ctest --test-dir "$MGRN_BUILD" --output-on-failure --no-tests=error "$@"
+log=$MGRN_BUILD/Testing/Temporary/LastTest.log
+rm -f "$log"
+status=0
+ctest --test-dir "$MGRN_BUILD" --output-on-failure --no-tests=error "$@" || status=$?
+
+# ctest names the tests that were skipped and keeps the reasons to itself: each one, and how often it was given.
+if [[ -e $log ]]; then
+  awk '/: Skipped$/ { if ((getline reason) > 0 && reason != "") count[reason]++ }
+       sub(/^skipped: /, "") { count[$0]++ }
+       END { for (reason in count) printf "launch: skipped %d: %s\n", count[reason], reason }' "$log" | sort >&2
+fi
+exit "$status"
