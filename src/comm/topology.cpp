@@ -41,6 +41,10 @@ std::vector<LibraryVersion> library_versions() {
     mpi.assign(text.data(), static_cast<std::size_t>(length));
     // "Open MPI v4.1.4, package: ...": the rest says who built it where.
     mpi = mpi.substr(0, mpi.find_first_of(",\n"));
+    // "MPICH Version:\t4.0.2": as people write it.
+    if (const std::string words = " Version:\t"; mpi.find(words) != std::string::npos) {
+      mpi.replace(mpi.find(words), words.size(), " ");
+    }
   }
   if (MPI_Get_version(&major, &minor) == MPI_SUCCESS) {
     mpi += " (MPI " + std::to_string(major) + "." + std::to_string(minor) + ")";

@@ -181,6 +181,7 @@ TEST(LibraryVersions, AreKnownWithoutASession) {
   ASSERT_EQ(versions.size(), 2U);
   EXPECT_EQ(versions[0].name, "MPI");
   EXPECT_NE(versions[0].version, "unknown");
+  EXPECT_EQ(versions[0].version.find_first_of("\n\t"), std::string::npos) << versions[0].version;
   EXPECT_EQ(versions[1].name, "HDF5");
   EXPECT_EQ(versions[1].version.find('\n'), std::string::npos);
 }
