@@ -53,6 +53,7 @@ if(NOT TARGET Boost::program_options)
 endif()
 
 # MPI 3: shared-memory windows and non-blocking collectives.
+set(MPI_DETERMINE_LIBRARY_VERSION ON)
 find_package(MPI QUIET COMPONENTS C)
 if(NOT TARGET MPI::MPI_C)
   mgrn_note_missing("MPI 3 (mpicc, mpiexec)" "libopenmpi-dev openmpi-bin, or libmpich-dev mpich"

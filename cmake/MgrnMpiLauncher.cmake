@@ -20,6 +20,18 @@ if(NOT DEFINED MGRN_MPI_IMPLEMENTATION OR NOT MGRN_MPI_LAUNCHER_ASKED STREQUAL "
   set(MGRN_MPI_LAUNCHER_ASKED "${MPIEXEC_EXECUTABLE}" CACHE INTERNAL "")
 endif()
 
+# Open MPI's library and another's launcher, or the other way round: each rank would be alone. Of the others, many
+# share MPICH's launcher.
+string(REGEX MATCH "Open MPI" mgrn_library_family "${MPI_C_LIBRARY_VERSION_STRING}")
+string(REGEX MATCH "Open MPI" mgrn_launcher_family "${MGRN_MPI_IMPLEMENTATION}")
+if(MPI_C_LIBRARY_VERSION_STRING AND NOT MGRN_MPI_IMPLEMENTATION STREQUAL "unknown MPI"
+   AND NOT mgrn_library_family STREQUAL mgrn_launcher_family)
+  string(REGEX MATCH "^[^\n,]*" mgrn_library "${MPI_C_LIBRARY_VERSION_STRING}")
+  message(WARNING "${MPIEXEC_EXECUTABLE} is the launcher of ${MGRN_MPI_IMPLEMENTATION}, the library is "
+    "${mgrn_library}: tests under mpiexec will fail. Load one MPI module, on Debian set the alternatives mpi and "
+    "mpirun to the same, or give -DMPIEXEC_EXECUTABLE=, then delete CMakeCache.txt and configure again.")
+endif()
+
 set(MGRN_MPI_ENVIRONMENT "OMP_NUM_THREADS=1" "HDF5_USE_FILE_LOCKING=BEST_EFFORT")
 if(MGRN_MPI_IMPLEMENTATION MATCHES "Open MPI")
   # Root needs leave to run, more ranks than cores need leave to oversubscribe and must yield while they
