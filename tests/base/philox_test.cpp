@@ -49,6 +49,19 @@ TEST(Philox, StreamsOfEqualNamesAreEqualAndOthersDiffer) {
   EXPECT_EQ(seen.size(), 3000u);
 }
 
+TEST(Philox, FillingGivesTheNumbersOfTheStream) {
+  for (const std::size_t count : {0u, 1u, 15u, 16u, 17u, 64u, 500u, 1003u}) {
+    for (const auto& [key, stream] :
+         {std::pair{0ull, 0ull}, {0xFEDCBA9876543210ull, 0x0123456789ABCDEFull}}) {
+      std::vector<std::uint32_t> filled(count, 7), drawn(count);
+      mgrn::base::philox_fill(key, stream, filled);
+      PhiloxStream random(key, stream);
+      std::generate(drawn.begin(), drawn.end(), [&] { return random.next_u32(); });
+      EXPECT_EQ(filled, drawn);
+    }
+  }
+}
+
 TEST(Philox, BelowIsUniform) {
   PhiloxStream random(1, 2);
   constexpr std::uint32_t kBound = 7;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace mgrn::base {
@@ -81,6 +82,9 @@ class PhiloxStream {
   PhiloxBlock block_{};
   unsigned used_ = 4;
 };
+
+/// The first numbers of PhiloxStream(key, stream), several blocks at a time where the processor can.
+void philox_fill(std::uint64_t key, std::uint64_t stream, std::span<std::uint32_t> numbers);
 
 /// Moves `items` into a uniformly random order (Fisher-Yates).
 template <typename Container>
