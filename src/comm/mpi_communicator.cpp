@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "collective_arguments.hpp"
+#include "node_memory.hpp"
 
 namespace mgrn::comm {
 namespace {
@@ -257,6 +258,19 @@ std::unique_ptr<Communicator> MpiCommunicator::split_by_node() {
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &part),
             "MPI_Comm_split_type");
   return std::make_unique<MpiCommunicator>(part, chunk_bytes_);
+}
+
+SharedMemory MpiCommunicator::share_memory(std::uint64_t bytes) {
+  if (bytes == 0 || size_ == 1) {
+    return private_memory(bytes);
+  }
+  // The file first: windows of Open MPI live in /dev/shm, which containers keep at 64 MB, and where it is
+  // full one rank gets an error while the others wait. The window where ranks do not see one another's
+  // processes.
+  if (auto memory = share_anonymous_file(handle_, bytes)) {
+    return *std::move(memory);
+  }
+  return share_window(handle_, bytes);
 }
 
 void MpiCommunicator::abort(base::ExitCode code) noexcept {

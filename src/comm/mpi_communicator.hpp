@@ -38,6 +38,7 @@ class MpiCommunicator final : public Communicator {
   std::vector<Bytes> exchange(std::vector<Bytes> to_rank) override;
   std::unique_ptr<Communicator> split(int group) override;
   std::unique_ptr<Communicator> split_by_node() override;
+  SharedMemory share_memory(std::uint64_t bytes) override;
   void abort(base::ExitCode code) noexcept override;
 
  private:

@@ -30,6 +30,7 @@ class SelfCommunicator final : public Communicator {
   }
   std::unique_ptr<Communicator> split(int) override { return make_self_communicator(); }
   std::unique_ptr<Communicator> split_by_node() override { return make_self_communicator(); }
+  SharedMemory share_memory(std::uint64_t bytes) override { return private_memory(bytes); }
 
   void abort(base::ExitCode code) noexcept override {
     std::fflush(nullptr);

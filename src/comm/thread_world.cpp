@@ -176,6 +176,15 @@ class ThreadCommunicator final : public Communicator {
 
   std::unique_ptr<Communicator> split_by_node() override { return split(0); }
 
+  SharedMemory share_memory(std::uint64_t bytes) override {
+    // The first rank allocates between two collectives: where it fails, all ranks are woken.
+    SharedMemory memory = rank_ == 0 ? private_memory(bytes) : SharedMemory();
+    enter({"share_memory", bytes, 0, &memory});
+    const SharedMemory shared = *static_cast<const SharedMemory*>(offer(0).data);
+    leave("share_memory");
+    return shared;
+  }
+
   void abort(base::ExitCode) noexcept override {
     group_->world->leave(group_->members[static_cast<std::size_t>(rank_)], true);
   }

@@ -206,6 +206,47 @@ TEST_P(CommunicatorContract, AWrongRootOrDestinationIsRefusedBeforeAnythingIsSen
   });
 }
 
+TEST_P(CommunicatorContract, MemoryOfANodeIsOneForAllItsRanks) {
+  on_all_ranks([](Communicator& world) {
+    auto node = world.split_by_node();
+    const auto size = static_cast<std::size_t>(node->size());
+    const auto rank = static_cast<std::size_t>(node->rank());
+    constexpr std::size_t kEach = 100003;  // pages shared by two ranks
+    const SharedMemory memory = node->share_memory(size * kEach);
+    EXPECT_EQ(memory.bytes().size(), size * kEach);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.bytes().data()) % 4096, 0U);
+    std::fill_n(memory.bytes().begin() + static_cast<std::ptrdiff_t>(rank * kEach), kEach,
+                static_cast<std::byte>(rank + 1));
+    node->barrier();
+    const SharedMemory kept = memory;
+    node.reset();  // the memory does not need it any longer
+    for (std::size_t i = 0; i < kept.bytes().size(); ++i) {
+      if (kept.bytes()[i] != static_cast<std::byte>(i / kEach + 1)) {
+        ADD_FAILURE() << "byte " << i << " is not what its rank wrote";
+        break;
+      }
+    }
+    world.barrier();
+  });
+}
+
+TEST_P(CommunicatorContract, MemoryOfANodeMayBeEmptyAndSeveralPiecesAreApart) {
+  on_all_ranks([](Communicator& world) {
+    const auto node = world.split_by_node();
+    EXPECT_TRUE(node->share_memory(0).bytes().empty());
+    const SharedMemory first = node->share_memory(1);
+    const SharedMemory second = node->share_memory(1);
+    if (node->rank() == 0) {
+      first.bytes()[0] = std::byte{1};
+      second.bytes()[0] = std::byte{2};
+    }
+    node->barrier();
+    EXPECT_EQ(first.bytes()[0], std::byte{1});
+    EXPECT_EQ(second.bytes()[0], std::byte{2});
+    world.barrier();
+  });
+}
+
 TEST_P(CommunicatorContract, AnErrorOnOneRankIsThrownOnEveryRankWithItsRankAndExitCode) {
   on_all_ranks([](Communicator& world) {
     const int culprit = world.size() - 1;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "comm/mpi_communicator.hpp"
+#include "comm/node_memory.hpp"
 #include "communicator_contract.hpp"
 #include "multigrnformer/comm/mpi_session.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
@@ -29,6 +31,23 @@ TEST(MpiWorld, IsTheMpiBackendWithParallelHdf5) {
   const hid_t access = parallel_file_access(mgrn::test::world());
   EXPECT_GE(access, 0);
   H5Pclose(access);
+}
+
+// Where ranks do not see one another's processes, MPI's window takes the place of the shared file.
+TEST(MpiWorld, BothWaysToShareMemoryAreSeenByAllRanks) {
+  const auto node = mgrn::test::world().split_by_node();
+  const MPI_Comm handle = dynamic_cast<const MpiCommunicator&>(*node).handle();
+  const auto file = share_anonymous_file(handle, 4097);
+  EXPECT_TRUE(file.has_value());
+  for (const SharedMemory& memory : {file.value_or(SharedMemory()), share_window(handle, 4097)}) {
+    EXPECT_EQ(memory.bytes().size(), 4097U);
+    if (node->rank() == node->size() - 1 && !memory.bytes().empty()) {
+      memory.bytes().back() = std::byte{77};
+    }
+    node->barrier();
+    EXPECT_EQ(memory.bytes().back(), std::byte{77});
+    node->barrier();
+  }
 }
 
 TEST(MpiWorld, TheChunkSizeIsInheritedBySplits) {

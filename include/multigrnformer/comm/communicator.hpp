@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/comm/shared_memory.hpp"
 
 namespace mgrn::comm {
 
@@ -54,6 +55,9 @@ class Communicator {
   virtual std::unique_ptr<Communicator> split(int group) = 0;
   /// Collective. The ranks that share this one's memory (same host).
   virtual std::unique_ptr<Communicator> split_by_node() = 0;
+  /// Collective over ranks of one node (split_by_node). Zeroed memory of `bytes`, the same on every rank,
+  /// which all of them see; on a page boundary. What one rank writes another may read after a barrier.
+  virtual SharedMemory share_memory(std::uint64_t bytes) = 0;
 
   /// Ends all ranks at once; for errors that cannot be agreed on. Does not return under MPI.
   virtual void abort(base::ExitCode code) noexcept = 0;
