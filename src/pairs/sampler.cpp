@@ -2,17 +2,15 @@
 #include "multigrnformer/pairs/sampler.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
+#include <array>
 
-#include "gene_column.hpp"
+#include "column_store.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/symbol.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "multigrnformer/comm/agree.hpp"
+#include "rank_draw.hpp"
+#include "sampler_kernels.hpp"
 
 namespace mgrn::pairs {
 
@@ -20,13 +18,9 @@ namespace {
 
 /// What a thread needs while it draws; kept between calls so that a sample allocates nothing.
 struct Scratch {
-  std::vector<std::uint32_t> before;    // per word: shared cells in earlier words
-  std::vector<std::uint64_t> shared;    // the two bitsets' intersection
-  std::vector<std::uint32_t> identity;  // identity[i] == i between calls
-  std::vector<std::uint32_t> partner;   // what the steps of the shuffle swapped with
-  std::vector<std::uint32_t> ranks;     // N drawn ranks among the shared cells
-  std::vector<std::uint32_t> members;   // all shared cells, where listing them is cheaper than selecting
-  std::vector<std::uint32_t> cells;     // N drawn cells
+  SelectIndex index;
+  std::vector<std::uint32_t> members;  // places of all shared cells, where listing them is faster
+  RankDraw draw;
 };
 
 Scratch& scratch() {
@@ -34,185 +28,57 @@ Scratch& scratch() {
   return mine;
 }
 
-// The functions below are compiled twice, for processors with and without population count and bit deposit;
-// integers come out the same.
-#define MGRN_INLINE __attribute__((always_inline)) inline
+/// A sample on its way: its cells, then where their values are.
+struct DrawnSample {
+  const GeneColumns* tf = nullptr;
+  const GeneColumns* gene = nullptr;
+  std::vector<std::uint32_t> places;                // N
+  std::array<std::vector<std::uint32_t>, 4> index;  // N each: RNA and RP of the TF, then of the gene
 
-MGRN_INLINE std::uint32_t count_shared_of(const CellSet& a, const CellSet& b) {
-  const auto left = a.words();
-  const auto right = b.words();
-  std::uint32_t count = 0;
-  for (std::size_t word = 0; word < left.size(); ++word) {
-    count += static_cast<std::uint32_t>(__builtin_popcountll(left[word] & right[word]));
-  }
-  return count;
-}
-
-MGRN_INLINE std::uint32_t intersect_of(const CellSet& a, const CellSet& b, Scratch& memory) {
-  const auto left = a.words();
-  const auto right = b.words();
-  memory.shared.resize(left.size());
-  memory.before.resize(left.size());
-  std::uint32_t count = 0;
-  for (std::size_t word = 0; word < left.size(); ++word) {
-    const std::uint64_t both = left[word] & right[word];
-    memory.shared[word] = both;
-    memory.before[word] = count;
-    count += static_cast<std::uint32_t>(__builtin_popcountll(both));
-  }
-  return count;
-}
-
-MGRN_INLINE void list_members_of(Scratch& memory, std::uint32_t count) {
-  memory.members.resize(count);
-  std::uint32_t* next = memory.members.data();
-  for (std::size_t word = 0; word < memory.shared.size(); ++word) {
-    for (std::uint64_t bits = memory.shared[word]; bits != 0; bits &= bits - 1) {
-      *next++ = static_cast<std::uint32_t>(word * 64) + static_cast<std::uint32_t>(__builtin_ctzll(bits));
-    }
-  }
-}
-
-struct PortableSelect {
-  /// Place of the bit that has `rank` set bits below it.
-  MGRN_INLINE static std::uint32_t in_word(std::uint64_t word, std::uint32_t rank) {
-    for (; rank > 0; --rank) {
-      word &= word - 1;
-    }
-    return static_cast<std::uint32_t>(__builtin_ctzll(word));
+  const Column& column(std::size_t number) const {
+    const GeneColumns& columns = number < 2 ? *tf : *gene;
+    return number % 2 == 0 ? columns.rna : columns.rp;
   }
 };
 
-template <typename Select>
-MGRN_INLINE std::uint32_t select_of(const Scratch& memory, std::uint32_t rank) {
-  // The last word with at most `rank` shared cells before it; empty words repeat their successor's count.
-  const auto after = std::upper_bound(memory.before.begin(), memory.before.end(), rank);
-  const auto word = static_cast<std::size_t>(after - memory.before.begin()) - 1;
-  return static_cast<std::uint32_t>(word * 64) +
-         Select::in_word(memory.shared[word], rank - memory.before[word]);
+// Into the second-level cache: a sample's lines are more than the first level holds.
+__attribute__((always_inline)) inline void fetch_ahead(const void* address) {
+  __builtin_prefetch(address, 0, 2);
 }
 
-template <typename Select>
-MGRN_INLINE void find_cells_of(Scratch& memory, std::uint32_t count) {
-  const std::size_t wanted = memory.ranks.size();
-  memory.cells.resize(wanted);
-  // Listing costs about a nanosecond per shared cell, selecting about eight per drawn cell.
-  if (count / 8 <= wanted) {
-    list_members_of(memory, count);
-    for (std::size_t i = 0; i < wanted; ++i) {
-      memory.cells[i] = memory.members[memory.ranks[i]];
-    }
-  } else {
-    for (std::size_t i = 0; i < wanted; ++i) {
-      memory.cells[i] = select_of<Select>(memory, memory.ranks[i]);
-    }
-  }
-}
-
-MGRN_INLINE void gather_of(const GeneColumn& tf, const GeneColumn& gene, bool atac, std::size_t width,
-                           const std::vector<std::uint32_t>& cells, float* out) {
-  for (const std::uint32_t cell : cells) {
-    out[0] = tf.rna[tf.expressed.rank(cell)];
-    out[2] = gene.rna[gene.expressed.rank(cell)];
-    out[1] = atac ? tf.rp.at(cell) : 0.0f;
-    out[3] = atac ? gene.rp.at(cell) : 0.0f;
-    for (std::size_t column = 4; column < width; ++column) {
-      out[column] = 0.0f;
-    }
-    out += width;
-  }
-}
-
-#if defined(__x86_64__)
-
-#define MGRN_FAST __attribute__((target("avx2,popcnt,bmi,bmi2")))
-
-struct DepositSelect {
-  MGRN_FAST static inline std::uint32_t in_word(std::uint64_t word, std::uint32_t rank) {
-    return static_cast<std::uint32_t>(__builtin_ctzll(_pdep_u64(std::uint64_t{1} << rank, word)));
-  }
-};
-
-MGRN_FAST std::uint32_t count_shared_fast(const CellSet& a, const CellSet& b) {
-  return count_shared_of(a, b);
-}
-MGRN_FAST std::uint32_t intersect_fast(const CellSet& a, const CellSet& b, Scratch& memory) {
-  return intersect_of(a, b, memory);
-}
-MGRN_FAST void find_cells_fast(Scratch& memory, std::uint32_t count) {
-  find_cells_of<DepositSelect>(memory, count);
-}
-MGRN_FAST void gather_fast(const GeneColumn& tf, const GeneColumn& gene, bool atac, std::size_t width,
-                           const std::vector<std::uint32_t>& cells, float* out) {
-  gather_of(tf, gene, atac, width, cells, out);
-}
-
-// AMD's first two Zen generations have bit deposit in microcode, slower than the portable loop.
-bool is_fast() {
-  static const bool fast = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("popcnt") != 0 &&
-                           __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0 &&
-                           __builtin_cpu_is("znver1") == 0 && __builtin_cpu_is("znver2") == 0;
-  return fast;
-}
-
-std::uint32_t count_shared(const CellSet& a, const CellSet& b) {
-  return is_fast() ? count_shared_fast(a, b) : count_shared_of(a, b);
-}
-std::uint32_t intersect(const CellSet& a, const CellSet& b, Scratch& memory) {
-  return is_fast() ? intersect_fast(a, b, memory) : intersect_of(a, b, memory);
-}
-void find_cells(Scratch& memory, std::uint32_t count) {
-  is_fast() ? find_cells_fast(memory, count) : find_cells_of<PortableSelect>(memory, count);
-}
-void gather_values(const GeneColumn& tf, const GeneColumn& gene, bool atac, std::size_t width,
-                   const std::vector<std::uint32_t>& cells, float* out) {
-  is_fast() ? gather_fast(tf, gene, atac, width, cells, out) : gather_of(tf, gene, atac, width, cells, out);
-}
-
-#else
-
-std::uint32_t count_shared(const CellSet& a, const CellSet& b) {
-  return count_shared_of(a, b);
-}
-std::uint32_t intersect(const CellSet& a, const CellSet& b, Scratch& memory) {
-  return intersect_of(a, b, memory);
-}
-void find_cells(Scratch& memory, std::uint32_t count) {
-  find_cells_of<PortableSelect>(memory, count);
-}
-void gather_values(const GeneColumn& tf, const GeneColumn& gene, bool atac, std::size_t width,
-                   const std::vector<std::uint32_t>& cells, float* out) {
-  gather_of(tf, gene, atac, width, cells, out);
-}
-
-#endif
-
-/// N ranks of {0, ..., count-1} in random order: distinct where there are enough, else with replacement.
-void draw_ranks(std::uint32_t count, std::size_t wanted, base::PhiloxStream random, Scratch& memory) {
-  memory.ranks.resize(wanted);
-  if (count < wanted) {
-    for (std::uint32_t& rank : memory.ranks) {
-      rank = random.below(count);
-    }
+// Where the values of a column's cells are.
+void locate(const Column& column, bool rna, std::span<const std::uint32_t> places,
+            std::vector<std::uint32_t>& index) {
+  if (column.values == nullptr) {
     return;
   }
-  // The first N steps of a Fisher-Yates shuffle of the identity, then taken back in reverse: O(N) whatever
-  // `count` is.
-  auto& places = memory.identity;
-  if (places.size() < count) {
-    const auto old = static_cast<std::uint32_t>(places.size());
-    places.resize(count);
-    std::iota(places.begin() + old, places.end(), old);
+  index.resize(places.size());
+  if (column.cells == nullptr) {
+    std::transform(places.begin(), places.end(), index.begin(), cell_of);
+  } else if (rna) {
+    sampler_kernels().rank_members(column.cells, places, index.data());
+  } else {
+    sampler_kernels().rank_any(column.cells, places, column.count, index.data());
   }
-  memory.partner.resize(wanted);
-  for (std::uint32_t i = 0; i < wanted; ++i) {
-    const std::uint32_t other = i + random.below(count - i);
-    memory.partner[i] = other;
-    std::swap(places[i], places[other]);
-    memory.ranks[i] = places[i];
-  }
-  for (auto i = static_cast<std::uint32_t>(wanted); i > 0; --i) {
-    std::swap(places[i - 1], places[memory.partner[i - 1]]);
+}
+
+void copy_values(const Column& column, std::span<const std::uint32_t> index, std::size_t count,
+                 std::size_t width, float* out) {
+  if (column.values == nullptr) {
+    for (std::size_t i = 0; i < count; ++i) {
+      out[i * width] = 0.0f;
+    }
+  } else if (column.coding.exact()) {
+    const auto* values = reinterpret_cast<const float*>(column.values);
+    for (std::size_t i = 0; i < count; ++i) {
+      out[i * width] = values[index[i]];
+    }
+  } else {
+    const auto* numbers = reinterpret_cast<const std::uint16_t*>(column.values);
+    for (std::size_t i = 0; i < count; ++i) {
+      out[i * width] = static_cast<float>(static_cast<std::int32_t>(numbers[index[i]]) + column.coding.zero) *
+                       column.coding.step;
+    }
   }
 }
 
@@ -233,88 +99,71 @@ void validate(const SamplerOptions& options) {
   }
 }
 
+void validate(const SamplerOptions& options, const store::Dataset& dataset) {
+  validate(options);
+  if (options.atac && !dataset.header().has_atac) {
+    throw base::DataError({.what = "the dataset has no ATAC data",
+                           .file = dataset.file().string(),
+                           .expected = "regulatory potentials beside the RNA",
+                           .got = "RNA only",
+                           .hint = "Set data.modalities = rna, or prepare the dataset with --atac."});
+  }
+}
+
+bool is_compact(Precision precision, std::uint64_t cells) {
+  return precision == Precision::int16 || (precision == Precision::automatic && cells >= kCompactFrom);
+}
+
 }  // namespace
 
 struct Sampler::State {
-  struct Gene {
-    std::string key;  // upper case: the same gene has the same samples in every spelling
-    GeneColumn column;
-  };
+  State(const std::string& dataset_id, const SamplerOptions& chosen)
+      : options(chosen), seeded(base::NameHash().add(chosen.seed).add(dataset_id)) {}
 
-  void add(const SamplerGene& gene) {
-    if (gene.index >= place.size()) {
-      place.resize(gene.index + std::size_t{1}, kAbsent);
-    }
-    if (place[gene.index] != kAbsent) {
-      return;
-    }
-    std::vector<std::uint32_t> expressed;
-    Gene loaded;
-    loaded.key = base::symbol_key(gene.symbol);
-    check(gene, gene.rna, "RNA");
-    if (gene.rna.count.size() != gene.rna.cell.size()) {
-      throw base::DataError({.what = "a gene's RNA entries have no counts",
-                             .file = gene.symbol,
-                             .expected = std::to_string(gene.rna.cell.size()) + " counts",
-                             .got = std::to_string(gene.rna.count.size()),
-                             .hint = "Prepare the dataset again."});
-    }
-    for (std::size_t i = 0; i < gene.rna.cell.size(); ++i) {
-      if (gene.rna.count[i] > 0) {
-        expressed.push_back(gene.rna.cell[i]);
-        loaded.column.rna.push_back(gene.rna.value[i]);
-      }
-    }
-    loaded.column.expressed = CellSet(expressed, cells);
-    loaded.column.rna.shrink_to_fit();
-    if (options.atac) {
-      check(gene, gene.rp, "RP");
-      loaded.column.rp = ValueColumn(gene.rp.cell, gene.rp.value, gene.rp_background, cells);
-    }
-    place[gene.index] = static_cast<std::uint32_t>(genes.size());
-    genes.push_back(std::move(loaded));
+  void name_gene(std::uint32_t gene, const std::string& symbol) {
+    const std::uint32_t place = columns.place(gene);
+    keys.resize(std::max<std::size_t>(keys.size(), place + std::size_t{1}));
+    keys[place] = base::symbol_key(symbol);
   }
 
-  void check(const SamplerGene& gene, const store::GeneRow& row, const char* layer) const {
-    bool ascending = row.cell.size() == row.value.size();
-    for (std::size_t i = 0; ascending && i < row.cell.size(); ++i) {
-      ascending = row.cell[i] < cells && (i == 0 || row.cell[i - 1] < row.cell[i]);
-    }
-    if (!ascending) {
-      throw base::DataError({.what = std::string("the ") + layer + " entries of a gene are not in order",
-                             .file = gene.symbol,
-                             .expected = "ascending cells below " + std::to_string(cells) + ", a value each",
-                             .hint = "Prepare the dataset again."});
-    }
-  }
-
-  const Gene& at(std::uint32_t index) const {
-    if (index >= place.size() || place[index] == kAbsent) {
+  const GeneColumns& at(std::uint32_t gene) const {
+    const GeneColumns* found = columns.find(gene);
+    if (found == nullptr) {
       throw base::InternalError({.what = "a sample was asked for of a gene that the sampler did not load",
-                                 .got = "gene " + std::to_string(index),
+                                 .got = "gene " + std::to_string(gene),
                                  .hint = "Report this as a defect."});
     }
-    return genes[place[index]];
+    return *found;
+  }
+  const std::string& key(std::uint32_t gene) const {
+    at(gene);
+    return keys[columns.place(gene)];
   }
 
   base::NameHash pair_name(const SampleName& name) const {
-    base::NameHash hash;
-    hash.add(options.seed).add(dataset_id).add(at(name.tf).key).add(at(name.gene).key);
-    hash.add(static_cast<std::uint64_t>(name.purpose));
+    base::NameHash hash = seeded;
+    hash.add(key(name.tf)).add(key(name.gene)).add(static_cast<std::uint64_t>(name.purpose));
     return hash;
   }
 
-  /// Fills scratch().cells. False when the genes share no cell.
-  bool draw(const SampleName& name) const {
+  /// The places of the sample's cells. False when the genes share none.
+  bool draw(const SampleName& name, DrawnSample& drawn) const {
+    drawn.tf = &at(name.tf);
+    drawn.gene = &at(name.gene);
+    const CellBlock* a = drawn.tf->rna.cells;
+    const CellBlock* b = drawn.gene->rna.cells;
+    const SamplerKernels& kernels = sampler_kernels();
     Scratch& memory = scratch();
-    const std::uint32_t count =
-        intersect(at(name.tf).column.expressed, at(name.gene).column.expressed, memory);
+    const std::size_t blocks = columns.blocks();
+    memory.index.resize(blocks);
+    const std::uint32_t count = kernels.intersect(a, b, blocks, memory.index.before.data());
     if (count == 0) {
       return false;
     }
     const bool training = name.purpose == Purpose::train;
     const bool once = training && options.resample == Resample::once;
-    base::NameHash draws = pair_name(name);
+    const base::NameHash pair = pair_name(name);
+    base::NameHash draws = pair;
     draws.add("cells");
     if (!once) {
       draws.add(name.variant);
@@ -322,67 +171,108 @@ struct Sampler::State {
     if (training && options.resample == Resample::epoch) {
       draws.add(name.epoch);
     }
-    draw_ranks(count, static_cast<std::size_t>(options.cells), {draws.value(), 0}, memory);
+    auto& ranks = memory.draw.draw(count, static_cast<std::size_t>(options.cells), draws.value());
     if (once) {
-      base::PhiloxStream order(pair_name(name).add("order").add(name.variant).value(), 0);
-      base::shuffle(memory.ranks, order);
+      memory.draw.shuffle(ranks, base::NameHash(pair).add("order").add(name.variant).value());
     }
-    find_cells(memory, count);
+    drawn.places.resize(ranks.size());
+    if (listing_is_faster(blocks, ranks.size())) {
+      memory.members.resize(std::max<std::size_t>(memory.members.size(), count + kListOverrun));
+      kernels.list(a, b, blocks, memory.members.data());
+      for (std::size_t i = 0; i < ranks.size(); ++i) {
+        drawn.places[i] = memory.members[ranks[i]];
+      }
+    } else {
+      memory.index.finish(blocks);
+      kernels.select(a, b, memory.index, ranks, drawn.places.data());
+    }
     return true;
   }
 
-  static constexpr std::uint32_t kAbsent = std::numeric_limits<std::uint32_t>::max();
+  /// What locate() will read of the columns that draw() has not read.
+  void fetch_cells(const DrawnSample& drawn) const {
+    for (const CellBlock* cells : {drawn.tf->rp.cells, drawn.gene->rp.cells}) {
+      if (cells != nullptr) {
+        for (const std::uint32_t place : drawn.places) {
+          fetch_ahead(cells + (place >> 8));
+        }
+      }
+    }
+  }
 
-  std::string dataset_id;
-  std::uint32_t cells = 0;
+  void locate_values(DrawnSample& drawn) const {
+    for (std::size_t column = 0; column < 4; ++column) {
+      locate(drawn.column(column), column % 2 == 0, drawn.places, drawn.index[column]);
+    }
+  }
+
+  void fetch_values(const DrawnSample& drawn) const {
+    for (std::size_t number = 0; number < 4; ++number) {
+      const Column& column = drawn.column(number);
+      if (column.values != nullptr) {
+        const std::size_t width = column.coding.width();
+        for (const std::uint32_t index : drawn.index[number]) {
+          fetch_ahead(column.values + index * width);
+        }
+      }
+    }
+  }
+
+  void copy(const DrawnSample& drawn, std::span<float> out) const {
+    const auto width = static_cast<std::size_t>(options.width);
+    const std::size_t count = drawn.places.size();
+    for (std::size_t column = 0; column < 4; ++column) {
+      copy_values(drawn.column(column), drawn.index[column], count, width, out.data() + column);
+    }
+    if (width > 4) {
+      for (std::size_t i = 0; i < count; ++i) {
+        std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(i * width + 4), width - 4, 0.0f);
+      }
+    }
+  }
+
+  std::size_t sample_size() const {
+    return static_cast<std::size_t>(options.cells) * static_cast<std::size_t>(options.width);
+  }
+  void require_room(std::size_t size) const {
+    if (size != sample_size()) {
+      throw base::InternalError(
+          {.what = "the room for a sample has the wrong size",
+           .expected = std::to_string(options.cells) + " x " + std::to_string(options.width),
+           .got = std::to_string(size),
+           .hint = "Report this as a defect."});
+    }
+  }
+
   SamplerOptions options;
-  std::vector<Gene> genes;
-  std::vector<std::uint32_t> place;  // by dataset gene index
+  base::NameHash seeded;  // with what all names of this sampler begin with
+  ColumnStore columns;
+  std::vector<std::string> keys;  // upper case: the same gene has the same samples in every spelling
 };
 
 Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes,
                  const SamplerOptions& options)
-    : state_(std::make_unique<State>()) {
-  validate(options);
+    : Sampler(dataset, genes, options, *comm::make_self_communicator()) {}
+
+Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes,
+                 const SamplerOptions& options, comm::Communicator& communicator) {
+  comm::agree(communicator, [&] { validate(options, dataset); });
   const store::DatasetHeader& header = dataset.header();
-  if (options.atac && !header.has_atac) {
-    throw base::DataError({.what = "the dataset has no ATAC data",
-                           .file = dataset.file().string(),
-                           .expected = "regulatory potentials beside the RNA",
-                           .got = "RNA only",
-                           .hint = "Set data.modalities = rna, or prepare the dataset with --atac."});
-  }
-  state_->dataset_id = header.id;
-  state_->cells = static_cast<std::uint32_t>(dataset.cells());
-  state_->options = options;
-  state_->place.assign(header.genes.size(), State::kAbsent);
-  // Neighbours are read together, but never more than a block of rows is held twice.
-  constexpr std::size_t kBlock = 64;
-  for (std::size_t first = 0; first < genes.size(); first += kBlock) {
-    const auto block = genes.subspan(first, std::min(kBlock, genes.size() - first));
-    auto rna = dataset.rows(store::Layer::rna, block);
-    auto rp =
-        options.atac ? dataset.rows(store::Layer::rp, block) : std::vector<store::GeneRow>(block.size());
-    for (std::size_t i = 0; i < block.size(); ++i) {
-      const std::uint32_t gene = block[i];
-      state_->add({.index = gene,
-                   .symbol = header.genes.at(gene),
-                   .rna = std::move(rna[i]),
-                   .rp = std::move(rp[i]),
-                   .rp_background = options.atac ? header.rp_background.at(gene) : 0.0f});
-    }
+  state_ = std::make_unique<State>(header.id, options);
+  state_->columns =
+      ColumnStore(dataset, genes, options.atac, is_compact(options.precision, dataset.cells()), communicator);
+  for (const std::uint32_t gene : genes) {
+    state_->name_gene(gene, header.genes.at(gene));
   }
 }
 
 Sampler::Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
-                 const SamplerOptions& options)
-    : state_(std::make_unique<State>()) {
+                 const SamplerOptions& options) {
   validate(options);
-  state_->dataset_id = dataset_id;
-  state_->cells = cells;
-  state_->options = options;
+  state_ = std::make_unique<State>(dataset_id, options);
+  state_->columns = ColumnStore(cells, genes, options.atac, is_compact(options.precision, cells));
   for (const SamplerGene& gene : genes) {
-    state_->add(gene);
+    state_->name_gene(gene.index, gene.symbol);
   }
 }
 
@@ -393,8 +283,18 @@ const SamplerOptions& Sampler::options() const {
 }
 
 std::uint32_t Sampler::shared_cells(std::uint32_t tf, std::uint32_t gene) const {
-  return count_shared(state_->at(tf).column.expressed, state_->at(gene).column.expressed);
+  return sampler_kernels().count_shared(state_->at(tf).rna.cells, state_->at(gene).rna.cells,
+                                        state_->columns.blocks());
 }
+
+namespace {
+
+DrawnSample& single() {
+  thread_local DrawnSample mine;
+  return mine;
+}
+
+}  // namespace
 
 bool Sampler::draw(const SampleName& name, std::span<std::uint32_t> cells) const {
   if (cells.size() != static_cast<std::size_t>(state_->options.cells)) {
@@ -403,27 +303,22 @@ bool Sampler::draw(const SampleName& name, std::span<std::uint32_t> cells) const
                                .got = std::to_string(cells.size()),
                                .hint = "Report this as a defect."});
   }
-  if (!state_->draw(name)) {
+  DrawnSample& drawn = single();
+  if (!state_->draw(name, drawn)) {
     return false;
   }
-  std::copy(scratch().cells.begin(), scratch().cells.end(), cells.begin());
+  std::transform(drawn.places.begin(), drawn.places.end(), cells.begin(), cell_of);
   return true;
 }
 
 bool Sampler::gather(const SampleName& name, std::span<float> out) const {
-  const auto width = static_cast<std::size_t>(state_->options.width);
-  if (out.size() != static_cast<std::size_t>(state_->options.cells) * width) {
-    throw base::InternalError(
-        {.what = "the room for a sample has the wrong size",
-         .expected = std::to_string(state_->options.cells) + " x " + std::to_string(width),
-         .got = std::to_string(out.size()),
-         .hint = "Report this as a defect."});
-  }
-  if (!state_->draw(name)) {
+  state_->require_room(out.size());
+  DrawnSample& drawn = single();
+  if (!state_->draw(name, drawn)) {
     return false;
   }
-  gather_values(state_->at(name.tf).column, state_->at(name.gene).column, state_->options.atac, width,
-                scratch().cells, out.data());
+  state_->locate_values(drawn);
+  state_->copy(drawn, out);
   return true;
 }
 
@@ -432,11 +327,64 @@ std::uint64_t Sampler::sample_name_hash(const SampleName& name) const {
 }
 
 std::uint64_t Sampler::bytes() const {
-  std::uint64_t total = 0;
-  for (const State::Gene& gene : state_->genes) {
-    total += gene.column.expressed.bytes() + gene.column.rna.size() * sizeof(float) + gene.column.rp.bytes();
+  return state_->columns.bytes();
+}
+
+/// Three samples in three stages; of one thread.
+class SamplePipeline {
+ public:
+  std::size_t run(std::span<const SampleRequest> requests, std::span<float> out) {
+    std::size_t count = requests.size();
+    for (std::size_t step = 0; step < count + 2; ++step) {
+      if (step < count) {
+        const SampleRequest& request = requests[step];
+        const Sampler::State& state = *request.sampler->state_;
+        DrawnSample& drawn = stages_[step % 3];
+        if (state.draw(request.name, drawn)) {
+          state.fetch_cells(drawn);
+        } else {
+          count = step;  // those before are still brought to their end
+        }
+      }
+      if (step >= 1 && step - 1 < count) {
+        const Sampler::State& state = *requests[step - 1].sampler->state_;
+        DrawnSample& drawn = stages_[(step - 1) % 3];
+        state.locate_values(drawn);
+        state.fetch_values(drawn);
+      }
+      if (step >= 2 && step - 2 < count) {
+        const Sampler::State& state = *requests[step - 2].sampler->state_;
+        const std::size_t size = state.sample_size();
+        state.copy(stages_[(step - 2) % 3], out.subspan((step - 2) * size, size));
+      }
+    }
+    return count;
   }
-  return total;
+
+ private:
+  std::array<DrawnSample, 3> stages_;
+};
+
+std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out) {
+  if (requests.empty()) {
+    return 0;
+  }
+  const SamplerOptions& options = requests.front().sampler->options();
+  const std::size_t size = static_cast<std::size_t>(options.cells) * static_cast<std::size_t>(options.width);
+  for (const SampleRequest& request : requests) {
+    const SamplerOptions& other = request.sampler->options();
+    if (other.cells != options.cells || other.width != options.width ||
+        out.size() != size * requests.size()) {
+      throw base::InternalError({.what = "the room for samples has the wrong size",
+                                 .expected = std::to_string(requests.size()) + " x " +
+                                             std::to_string(other.cells) + " x " +
+                                             std::to_string(other.width),
+                                 .got = std::to_string(out.size()),
+                                 .hint = "Report this as a defect."});
+    }
+  }
+  thread_local SamplePipeline pipeline;
+  return pipeline.run(requests, out);
 }
 
 }  // namespace mgrn::pairs

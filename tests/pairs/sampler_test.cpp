@@ -355,6 +355,134 @@ TEST(Sampler, OrdersOfOneDrawAreUniform) {
   EXPECT_LT(chi_square, 49.7) << "0.1 % of chi-square with 23 degrees of freedom";
 }
 
+TEST(Sampler, DrawsTheSameCellsForEver) {
+  // Digests of drawn cells, written down from the first version of the sampler: results that people have
+  // published must not change with an optimisation.
+  struct Golden {
+    std::uint32_t cells;
+    Resample resample;
+    int wanted;
+    std::uint32_t tf;
+    std::uint64_t digest;
+  };
+  const Golden golden[] = {
+      {1100, Resample::once, 8, 0, 0x5d2c405ebfb6dc93ull},
+      {1100, Resample::once, 8, 1, 0x86bb563c26906f88ull},
+      {1100, Resample::once, 300, 0, 0xce6ff7f8e064bbcaull},
+      {1100, Resample::once, 300, 1, 0xaa525e1809c1aff4ull},
+      {1100, Resample::epoch, 8, 0, 0x97b46b4bb86710c6ull},
+      {1100, Resample::epoch, 8, 1, 0xcd71fe3f7ab86b4aull},
+      {1100, Resample::epoch, 300, 0, 0x39c28276af16ccf4ull},
+      {1100, Resample::epoch, 300, 1, 0x5acd29f77d84145bull},
+      {70000, Resample::once, 8, 0, 0xe64fab977f789186ull},
+      {70000, Resample::once, 8, 1, 0x13a95c10173956d8ull},
+      {70000, Resample::once, 300, 0, 0x41fb92726601d732ull},
+      {70000, Resample::once, 300, 1, 0x8f1eaeacc6bd0826ull},
+      {70000, Resample::epoch, 8, 0, 0xd4967210126db1e1ull},
+      {70000, Resample::epoch, 8, 1, 0xa3e8f19ec5aec08dull},
+      {70000, Resample::epoch, 300, 0, 0xd7d28b2a0a048b4dull},
+      {70000, Resample::epoch, 300, 1, 0x658a9a9c8847e3e4ull},
+  };
+  for (const Golden& expected : golden) {
+    const std::vector<SamplerGene> three{make_gene(0, "TfDense", 0.9, 0.5, expected.cells),
+                                         make_gene(1, "TfRare", 0.02, 0.5, expected.cells),
+                                         make_gene(2, "GeneA", 0.7, 0.5, expected.cells)};
+    const Sampler sampler("0123456789abcdef", expected.cells, three,
+                          options_of(expected.wanted, expected.resample));
+    base::NameHash digest;
+    for (const std::uint32_t cell : draw(sampler, name_of(expected.tf, 2, 3, 2))) {
+      digest.add(cell);
+    }
+    EXPECT_EQ(digest.value(), expected.digest) << expected.cells << " " << expected.wanted;
+  }
+}
+
+TEST(Sampler, GathersManySamplesAsOneByOne) {
+  const auto sampler = make_sampler(options_of(60));
+  const auto other = make_sampler(options_of(60, Resample::once, 9));
+  std::vector<SampleRequest> requests;
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    requests.push_back({.sampler = i % 3 == 0 ? &other : &sampler, .name = name_of(i % 2, 2 + i % 2, i)});
+  }
+  for (std::size_t count = 0; count <= requests.size(); ++count) {
+    std::vector<float> together(count * 240, 5.0f), alone(count * 240);
+    EXPECT_EQ(gather_samples(std::span(requests).first(count), together), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_TRUE(requests[i].sampler->gather(requests[i].name, std::span(alone).subspan(i * 240, 240)));
+    }
+    EXPECT_EQ(together, alone);
+  }
+}
+
+TEST(Sampler, SaysWhichOfManySamplesHasNoCells) {
+  const auto sampler = make_sampler(options_of(60));
+  for (std::size_t empty = 0; empty < 5; ++empty) {
+    std::vector<SampleRequest> requests(5, {.sampler = &sampler, .name = name_of(0, 2)});
+    requests[empty].name = name_of(0, 7);
+    std::vector<float> samples(5 * 240), one(240);
+    EXPECT_EQ(gather_samples(requests, samples), empty);
+    ASSERT_TRUE(sampler.gather(name_of(0, 2), one));
+    for (std::size_t i = 0; i < empty * 240; ++i) {
+      ASSERT_EQ(samples[i], one[i % 240]) << "those before it are there";
+    }
+  }
+  std::vector<float> short_room(239);
+  const SampleRequest request{.sampler = &sampler, .name = name_of(0, 2)};
+  EXPECT_THROW(gather_samples(std::span(&request, 1), short_room), base::InternalError);
+}
+
+TEST(Sampler, SixteenBitsChangeNoCellAndNoValueByAThousandth) {
+  std::vector<SamplerGene> three{make_gene(0, "A", 0.6, 0.6), make_gene(1, "B", 0.5, 0.95),
+                                 make_gene(2, "C", 0.7, 0.1)};
+  base::PhiloxStream random(4, 4);
+  for (SamplerGene& gene : three) {
+    for (auto* values : {&gene.rna.value, &gene.rp.value}) {
+      for (float& value : *values) {
+        value = static_cast<float>(20 * random.uniform() - 10);
+      }
+    }
+  }
+  three[2].rp.value[5] = 500;  // this gene's RP cannot be held in 16 bits
+  auto options = options_of(300);
+  options.precision = Precision::float32;
+  const Sampler exact("id", kCells, three, options);
+  options.precision = Precision::int16;
+  const Sampler compact("id", kCells, three, options);
+  EXPECT_LT(compact.bytes(), exact.bytes());
+  bool differs = false;
+  for (const auto& [tf, gene] : {std::pair{0u, 1u}, {1u, 2u}, {2u, 0u}}) {
+    EXPECT_EQ(draw(exact, name_of(tf, gene)), draw(compact, name_of(tf, gene)));
+    std::vector<float> one(1200), other(1200);
+    ASSERT_TRUE(exact.gather(name_of(tf, gene), one));
+    ASSERT_TRUE(compact.gather(name_of(tf, gene), other));
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      EXPECT_NEAR(one[i], other[i], 0.00025);  // half of 2^-11
+      differs = differs || one[i] != other[i];
+      if ((tf == 2 && i % 4 == 1) || (gene == 2 && i % 4 == 3)) {
+        EXPECT_EQ(one[i], other[i]);
+      }
+    }
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(Sampler, AutomaticPrecisionDependsOnTheNumberOfCellsAlone) {
+  for (const std::uint32_t cells : {kCompactFrom - 1, kCompactFrom}) {
+    const std::vector<SamplerGene> one{make_gene(0, "A", 0.0, 0.6, cells)};
+    auto options = options_of(5);
+    const auto bytes = [&](Precision precision) {
+      options.precision = precision;
+      // Values so large that they stay floats would hide the difference.
+      auto small = one;
+      std::fill(small[0].rp.value.begin(), small[0].rp.value.end(), 0.5f);
+      return Sampler("id", cells, small, options).bytes();
+    };
+    EXPECT_LT(bytes(Precision::int16), bytes(Precision::float32));
+    EXPECT_EQ(bytes(Precision::automatic),
+              bytes(cells < kCompactFrom ? Precision::float32 : Precision::int16));
+  }
+}
+
 TEST(Sampler, ThreadsDrawTheSameAsOneThread) {
   const auto sampler = make_sampler(options_of(100));
   std::vector<std::vector<std::uint32_t>> alone, together(64);

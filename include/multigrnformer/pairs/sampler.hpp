@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/store/dataset.hpp"
 
 namespace mgrn::pairs {
@@ -22,12 +23,21 @@ enum class Resample {
   epoch,   ///< a new draw and order for every copy in every epoch
 };
 
+/// How values are held in memory.
+enum class Precision {
+  automatic,  ///< float32 below kCompactFrom cells, int16 from there: a function of the dataset alone
+  float32,    ///< as they are in the dataset file
+  int16,      ///< 16 bits where a gene's values allow an error below 0.001, else float32 for that gene
+};
+inline constexpr std::uint32_t kCompactFrom = 100'000;
+
 struct SamplerOptions {
   int cells = 500;   ///< N
   int width = 4;     ///< d_model; columns (RNA TF, RP TF, RNA gene, RP gene), further ones zero
   bool atac = true;  ///< false: the RP columns stay zero
   Resample resample = Resample::epoch;
   std::uint64_t seed = 1;  ///< train.seed
+  Precision precision = Precision::automatic;
 };
 
 enum class Purpose : std::uint8_t { train, validation, test, predict };
@@ -58,6 +68,10 @@ class Sampler {
   /// Loads the rows of `genes` (dataset indices, any order) from the dataset file. Throws UsageError for
   /// illegal options, DataError for atac without RP in the dataset.
   Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const SamplerOptions& options);
+  /// Collective. The same with one copy of the columns per node, each rank reading its part of the genes. An
+  /// error of any rank is thrown on every rank. The ranks of a node let go of the sampler together.
+  Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const SamplerOptions& options,
+          comm::Communicator& communicator);
   /// The same from memory. `dataset_id` enters every sample's name.
   Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
           const SamplerOptions& options);
@@ -76,11 +90,22 @@ class Sampler {
   /// The name as a number, different for every (seed, dataset, TF, gene, purpose, epoch, variant), whatever
   /// `resample` is; seeds the sample's dropout masks.
   std::uint64_t sample_name_hash(const SampleName& name) const;
-  std::uint64_t bytes() const;  ///< memory held by the columns
+  std::uint64_t bytes() const;  ///< memory held by the columns, of which a node has one copy
 
  private:
+  friend class SamplePipeline;
   struct State;
   std::unique_ptr<State> state_;
 };
+
+struct SampleRequest {
+  const Sampler* sampler = nullptr;
+  SampleName name;
+};
+
+/// Gathers several samples, the i-th to the i-th part of `out`, as Sampler::gather does one by one: while one
+/// is copied, the values of the next and the cells of the one after it are on their way from memory. Returns
+/// how many there are before the first without cells, all of them where none is; the rest is unspecified.
+std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out);
 
 }  // namespace mgrn::pairs

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The columns of all genes in use, in one block of memory that the ranks of a node share. Internal to the
+// room.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gene_column.hpp"
+#include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/pairs/sampler.hpp"
+#include "multigrnformer/store/dataset.hpp"
+
+namespace mgrn::pairs {
+
+/// Columns of the genes, in the order asked for, repeats left out.
+class ColumnStore {
+ public:
+  ColumnStore() = default;
+  /// Collective.
+  ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> genes, bool atac, bool compact,
+              comm::Communicator& communicator);
+  ColumnStore(std::uint32_t cells, std::span<const SamplerGene> genes, bool atac, bool compact);
+
+  std::size_t blocks() const { return blocks_; }  ///< of each cell set
+  /// Null for a gene that was not loaded.
+  const GeneColumns* find(std::uint32_t gene) const {
+    return gene < place_.size() && place_[gene] != kAbsent ? &columns_[place_[gene]] : nullptr;
+  }
+  /// Where the gene is among those loaded; it must be.
+  std::uint32_t place(std::uint32_t gene) const { return place_[gene]; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  struct StoredGene {
+    StoredColumn rna;
+    StoredColumn rp;
+  };
+  static constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
+
+  std::vector<std::uint32_t> enter(std::span<const std::uint32_t> genes, std::size_t in_dataset);
+  static StoredGene write(ColumnWriter& writer, const SamplerGene& gene, std::uint32_t cells, bool atac);
+  void open(std::span<const StoredGene> stored, bool atac);
+
+  comm::SharedMemory memory_;
+  std::size_t blocks_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::vector<GeneColumns> columns_;
+  std::vector<std::uint32_t> place_;  // by dataset gene index
+};
+
+}  // namespace mgrn::pairs

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops of the sampler, for the instruction sets that processors have: integers and exact
+// conversions, so that all of them give the same bits. Internal to the room.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gene_column.hpp"
+
+namespace mgrn::pairs {
+
+/// Finds the block of a shared cell: the counts that intersect() gives, and every 16th and 256th of them,
+/// each filled up to whole groups of 16 with a number that no rank reaches.
+struct SelectIndex {
+  std::vector<std::uint32_t> before;
+  std::vector<std::uint32_t> every16;
+  std::vector<std::uint32_t> every256;
+
+  /// Room for the counts of so many blocks, in `before`.
+  void resize(std::size_t blocks);
+  /// After intersect() has filled `before`.
+  void finish(std::size_t blocks);
+};
+
+inline constexpr std::size_t kListOverrun = 8;
+
+/// One variant of the loops. Blocks of two sets are as many, those of one dataset.
+struct SamplerKernels {
+  const char* name;
+  /// Cells that are in both sets.
+  std::uint32_t (*count_shared)(const CellBlock* a, const CellBlock* b, std::size_t blocks);
+  /// The same; before[i] becomes the number of shared cells in earlier blocks.
+  std::uint32_t (*intersect)(const CellBlock* a, const CellBlock* b, std::size_t blocks,
+                             std::uint32_t* before);
+  /// The places of all shared cells, ascending, and up to kListOverrun elements of anything behind them.
+  void (*list)(const CellBlock* a, const CellBlock* b, std::size_t blocks, std::uint32_t* places);
+  /// places[i]: where the cell with ranks[i] shared cells below it is. Cheaper than a list for large sets.
+  void (*select)(const CellBlock* a, const CellBlock* b, const SelectIndex& index,
+                 std::span<const std::uint32_t> ranks, std::uint32_t* places);
+  /// index[i]: which of a sparse column's values belongs to the cell at places[i], which the set contains.
+  void (*rank_members)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t* index);
+  /// The same; `absent` for cells that are not in the set.
+  void (*rank_any)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t absent,
+                   std::uint32_t* index);
+};
+
+/// The fastest variant for this processor.
+const SamplerKernels& sampler_kernels();
+/// All variants that this processor can run, the portable one first; for tests.
+std::vector<const SamplerKernels*> all_sampler_kernels();
+
+/// Whether N cells are found faster by listing all shared cells than by selecting each.
+bool listing_is_faster(std::size_t blocks, std::size_t wanted);
+
+}  // namespace mgrn::pairs

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sampler's loops in every variant that this processor runs, against sets of numbers.
+#include "pairs/sampler_kernels.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <vector>
+
+#include "multigrnformer/base/philox.hpp"
+
+namespace mgrn::pairs {
+namespace {
+
+struct AlignedSet {
+  AlignedSet(std::uint32_t cells, double share, std::uint64_t key)
+      : memory(new (std::align_val_t{64}) CellBlock[blocks_of(cells)]),
+        blocks(memory.get(), blocks_of(cells)) {
+    base::PhiloxStream random(key, cells);
+    for (std::uint32_t cell = 0; cell < cells; ++cell) {
+      if (random.uniform() < share) {
+        members.push_back(cell);
+      }
+    }
+    write_cells(blocks, members);
+  }
+
+  struct Free {
+    void operator()(CellBlock* held) const { ::operator delete[](held, std::align_val_t{64}); }
+  };
+  std::unique_ptr<CellBlock, Free> memory;
+  std::span<CellBlock> blocks;
+  std::vector<std::uint32_t> members;
+};
+
+class SamplerKernelsOfSize : public testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(SamplerKernelsOfSize, EveryVariantCountsListsSelectsAndRanksAlike) {
+  const std::uint32_t cells = GetParam();
+  for (const auto& [left, right] : {std::pair{0.05, 0.6}, {0.7, 0.9}, {1.0, 1.0}, {0.0, 0.5}, {0.001, 1.0}}) {
+    const AlignedSet a(cells, left, 1);
+    const AlignedSet b(cells, right, 2);
+    std::vector<std::uint32_t> shared;
+    std::set_intersection(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(),
+                          std::back_inserter(shared));
+    std::vector<std::uint32_t> shared_places(shared.size());
+    std::transform(shared.begin(), shared.end(), shared_places.begin(), place_of);
+    std::vector<std::uint32_t> every_place(cells);
+    for (std::uint32_t cell = 0; cell < cells; ++cell) {
+      every_place[cell] = place_of(cell);
+      EXPECT_EQ(cell_of(every_place[cell]), cell);
+    }
+    for (const SamplerKernels* kernels : all_sampler_kernels()) {
+      SCOPED_TRACE(kernels->name);
+      const std::size_t blocks = a.blocks.size();
+      EXPECT_EQ(kernels->count_shared(a.blocks.data(), b.blocks.data(), blocks), shared.size());
+      SelectIndex index;
+      index.resize(blocks);
+      EXPECT_EQ(kernels->intersect(a.blocks.data(), b.blocks.data(), blocks, index.before.data()),
+                shared.size());
+      for (std::size_t block = 0; block < blocks; ++block) {
+        const auto before = std::lower_bound(shared.begin(), shared.end(), block * kCellsPerBlock);
+        ASSERT_EQ(index.before[block], before - shared.begin());
+      }
+      index.finish(blocks);
+      std::vector<std::uint32_t> listed(shared.size() + kListOverrun);
+      kernels->list(a.blocks.data(), b.blocks.data(), blocks, listed.data());
+      listed.resize(shared.size());
+      EXPECT_EQ(listed, shared_places);
+      std::vector<std::uint32_t> ranks(shared.size());
+      for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+        ranks[i] = static_cast<std::uint32_t>(ranks.size()) - 1 - i;
+      }
+      std::vector<std::uint32_t> selected(ranks.size());
+      kernels->select(a.blocks.data(), b.blocks.data(), index, ranks, selected.data());
+      std::reverse(selected.begin(), selected.end());
+      EXPECT_EQ(selected, shared_places);
+
+      std::vector<std::uint32_t> found(shared.size());
+      kernels->rank_members(a.blocks.data(), shared_places, found.data());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_EQ(a.members[found[i]], shared[i]);
+      }
+      found.resize(cells);
+      kernels->rank_any(a.blocks.data(), every_place, 77777777, found.data());
+      std::uint32_t rank = 0;
+      for (std::uint32_t cell = 0; cell < cells; ++cell) {
+        const bool member = rank < a.members.size() && a.members[rank] == cell;
+        EXPECT_EQ(contains(a.blocks.data(), every_place[cell]), member);
+        ASSERT_EQ(found[cell], member ? rank++ : 77777777u);
+      }
+    }
+  }
+}
+
+// Around one block, one cache line, one step of the vectors, and the groups of 16 and 256 blocks.
+INSTANTIATE_TEST_SUITE_P(Cells, SamplerKernelsOfSize,
+                         testing::Values(1, 31, 223, 224, 225, 448, 449, 896, 1000, 3584, 3585, 10000, 57344,
+                                         57345, 200001, 1000000));
+
+}  // namespace
+}  // namespace mgrn::pairs
