@@ -35,6 +35,12 @@ void add_data_keys(KeyTable& table, Config& config) {
   add_gene_set_keys(table, config, "data.genes", "data.variable");
   table.choice<bool>("data.modalities", settings.atac, {{"rna,atac", true}, {"rna", false}},
                      "modalities that a sample holds; rna leaves the RP columns zero");
+  table.choice<pairs::Precision>(
+      "data.precision", settings.precision,
+      {{"auto", pairs::Precision::automatic},
+       {"float32", pairs::Precision::float32},
+       {"int16", pairs::Precision::int16}},
+      "values in memory; int16 errs by less than 0.001, auto: int16 from 100,000 cells");
 }
 
 void add_pairs_keys(KeyTable& table, Config& config) {

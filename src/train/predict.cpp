@@ -48,15 +48,27 @@ struct Candidates {
   std::uint64_t all = 0;         // without regard to cells
 };
 
-Candidates list_candidates(const Settings& settings, const PredictRequest& request) {
-  Candidates found;
-  found.source = load_network(settings, paths_of(settings, request));
-  const auto& network = found.source.network;
-  const auto& tfs = request.known_only ? network.tfs : network.tf_list;
-  const auto& genes = request.known_only ? network.genes : network.candidates;
-  std::vector<std::uint32_t> all = tfs;
+const std::vector<std::uint32_t>& tfs_of(const pairs::RestrictedNetwork& network,
+                                         const PredictRequest& request) {
+  return request.known_only ? network.tfs : network.tf_list;
+}
+const std::vector<std::uint32_t>& genes_of(const pairs::RestrictedNetwork& network,
+                                           const PredictRequest& request) {
+  return request.known_only ? network.genes : network.candidates;
+}
+
+// Collective.
+void load_samples(const Settings& settings, const PredictRequest& request, Source& source,
+                  comm::Communicator& communicator) {
+  std::vector<std::uint32_t> all = tfs_of(source.network, request);
+  const auto& genes = genes_of(source.network, request);
   all.insert(all.end(), genes.begin(), genes.end());
-  found.source.sampler = make_sampler(settings, found.source.paths.dataset, std::move(all));
+  source.sampler = make_sampler(settings, source.paths.dataset, std::move(all), communicator);
+}
+
+void list_candidates(const PredictRequest& request, Candidates& found) {
+  const auto& tfs = tfs_of(found.source.network, request);
+  const auto& genes = genes_of(found.source.network, request);
   for (const auto tf : tfs) {
     for (const auto gene : genes) {
       if (tf == gene) {
@@ -76,7 +88,6 @@ Candidates list_candidates(const Settings& settings, const PredictRequest& reque
          .got = "none",
          .hint = "check data.tfs and data.genes against the dataset with `multigrnformer inspect`"});
   }
-  return found;
 }
 
 formats::EdgeTable edges_of(const Candidates& found, const std::vector<double>& scores) {
@@ -115,7 +126,11 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
     }
     weights = std::make_unique<model::Parameters>(finished_weights(settings, request.run));
     team = std::make_unique<ComputeTeam>(settings);
-    found = list_candidates(settings, request);
+    found.source = load_network(settings, paths_of(settings, request));
+  });
+  load_samples(settings, request, found.source, communicator);
+  comm::agree(communicator, [&] {
+    list_candidates(request, found);
     if (communicator.rank() == 0) {
       base::create_directories(request.out);
     }

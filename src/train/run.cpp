@@ -224,8 +224,8 @@ class Run {
     if (auto result = finished_result()) {
       return *result;
     }
+    task_ = load_task(settings_, communicator_);
     comm::agree(communicator_, [&] {
-      task_ = load_task(settings_);
       team_ = std::make_unique<ComputeTeam>(settings_);
       identify();
     });

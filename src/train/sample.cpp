@@ -73,7 +73,7 @@ SampleTable make_sample(const Settings& settings, const SampleRequest& request) 
   const store::DatasetHeader header = dataset_header(file);
   name.tf = index_of(header, request.tf, file);
   name.gene = index_of(header, request.gene, file);
-  const auto sampler = make_sampler(settings, file, {name.tf, name.gene});
+  const auto sampler = make_sampler(settings, file, {name.tf, name.gene}, *comm::make_self_communicator());
 
   SampleTable sample;
   sample.width = settings.shape.width;

@@ -51,16 +51,17 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
     try {
       team.run([&](int thread) {
         std::vector<float> inputs(unit_samples * sample_size);
+        std::vector<ScoringItem> wanted;
         for (std::size_t i = first + static_cast<std::size_t>(thread); i < last; i += threads) {
           const std::size_t begin = (rank + i * ranks) * unit_samples;
           const std::size_t samples = std::min(unit_samples, items - begin);
+          wanted.clear();
           for (std::size_t s = 0; s < samples; ++s) {
-            const ScoringItem wanted = item(begin + s);
-            if (!wanted.sampler->gather(wanted.name,
-                                        std::span(inputs).subspan(s * sample_size, sample_size))) {
-              throw base::InternalError({.what = "a pair without shared cells was to be scored",
-                                         .hint = "report this as a defect"});
-            }
+            wanted.push_back(item(begin + s));
+          }
+          if (pairs::gather_samples(wanted, std::span(inputs).first(samples * sample_size)) != samples) {
+            throw base::InternalError(
+                {.what = "a pair without shared cells was to be scored", .hint = "report this as a defect"});
           }
           std::fill(inputs.begin() + static_cast<std::ptrdiff_t>(samples * sample_size), inputs.end(), 0.0f);
           team.engine(thread).predict(parameters, team.micro_batch(), inputs,

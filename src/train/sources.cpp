@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/base/naming_file.hpp"
+#include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
@@ -171,7 +173,6 @@ Task load_pretraining(const Settings& settings) {
     }
     Source source = load_labels(settings, paths, {});
     keep_pretraining_pairs(settings, target, source, task);
-    load_samples(settings, source);
     task.sources.push_back(std::move(source));
   }
   if (task.sources.empty()) {
@@ -182,6 +183,24 @@ Task load_pretraining(const Settings& settings) {
                             .hint = "add datasets, or set cross.include_target = yes"});
   }
   return task;
+}
+
+void check(const Settings& settings, const Task& task) {
+  const std::string file = task.sources.front().paths.dataset.string();
+  if (settings.job != Job::pretrain && task.test.empty()) {
+    throw base::DataError({.what = "there are no test pairs",
+                           .file = settings.split_file.empty() ? file : settings.split_file.string(),
+                           .expected = "at least one labelled pair of the set test",
+                           .got = "none",
+                           .hint = "check the network against the dataset with `multigrnformer inspect`"});
+  }
+  if (settings.epochs > 0 && task.training.empty()) {
+    throw base::DataError({.what = "there are no training pairs with cells",
+                           .file = file,
+                           .expected = "at least one pair whose two genes are expressed in one cell",
+                           .got = std::to_string(task.training_without_cells) + " pairs without such a cell",
+                           .hint = "check the network against the dataset with `multigrnformer inspect`"});
+  }
 }
 
 }  // namespace
@@ -230,30 +249,36 @@ Source load_labels(const Settings& settings, const SourcePaths& paths, const fs:
 }
 
 std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs::path& file,
-                                             std::vector<std::uint32_t> genes) {
+                                             std::vector<std::uint32_t> genes,
+                                             comm::Communicator& communicator) {
   std::sort(genes.begin(), genes.end());
   genes.erase(std::unique(genes.begin(), genes.end()), genes.end());
-  const std::lock_guard lock(hdf5_mutex());
-  const store::Dataset dataset(file);
-  if (settings.atac && !dataset.header().has_atac) {
-    base::warn(file.string() + " has no ATAC data: the RP columns stay zero, as with data.modalities = rna");
-  }
+  std::optional<store::Dataset> dataset;
+  comm::agree(communicator, [&] {
+    dataset.emplace(file);
+    if (settings.atac && !dataset->header().has_atac) {
+      base::warn(file.string() +
+                 " has no ATAC data: the RP columns stay zero, as with data.modalities = rna");
+    }
+  });
   return std::make_unique<pairs::Sampler>(
-      dataset, genes,
+      *dataset, genes,
       pairs::SamplerOptions{.cells = settings.shape.cells,
                             .width = settings.shape.width,
-                            .atac = settings.atac && dataset.header().has_atac,
+                            .atac = settings.atac && dataset->header().has_atac,
                             .resample = settings.resample,
-                            .seed = settings.seed});
+                            .seed = settings.seed,
+                            .precision = settings.precision},
+      communicator);
 }
 
-void load_samples(const Settings& settings, Source& source) {
+void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator) {
   std::vector<std::uint32_t> genes;
   for (const auto& pair : source.split.pairs) {
     genes.push_back(pair.tf);
     genes.push_back(pair.gene);
   }
-  source.sampler = make_sampler(settings, source.paths.dataset, std::move(genes));
+  source.sampler = make_sampler(settings, source.paths.dataset, std::move(genes), communicator);
 }
 
 std::string Task::split_text(bool with_dataset) const {
@@ -278,31 +303,22 @@ std::string Task::split_text(bool with_dataset) const {
   return table.text();
 }
 
-Task load_task(const Settings& settings) {
+Task load_task(const Settings& settings, comm::Communicator& communicator) {
   Task task;
-  if (settings.job == Job::pretrain) {
-    task = load_pretraining(settings);
-  } else {
-    Source source = load_labels(settings, source_paths(settings, 0), settings.split_file);
-    load_samples(settings, source);
-    task.sources.push_back(std::move(source));
+  comm::agree(communicator, [&] {
+    if (settings.job == Job::pretrain) {
+      task = load_pretraining(settings);
+    } else {
+      task.sources.push_back(load_labels(settings, source_paths(settings, 0), settings.split_file));
+    }
+  });
+  for (Source& source : task.sources) {
+    load_samples(settings, source, communicator);
   }
-  collect_pairs(task);
-  const std::string file = task.sources.front().paths.dataset.string();
-  if (settings.job != Job::pretrain && task.test.empty()) {
-    throw base::DataError({.what = "there are no test pairs",
-                           .file = settings.split_file.empty() ? file : settings.split_file.string(),
-                           .expected = "at least one labelled pair of the set test",
-                           .got = "none",
-                           .hint = "check the network against the dataset with `multigrnformer inspect`"});
-  }
-  if (settings.epochs > 0 && task.training.empty()) {
-    throw base::DataError({.what = "there are no training pairs with cells",
-                           .file = file,
-                           .expected = "at least one pair whose two genes are expressed in one cell",
-                           .got = std::to_string(task.training_without_cells) + " pairs without such a cell",
-                           .hint = "check the network against the dataset with `multigrnformer inspect`"});
-  }
+  comm::agree(communicator, [&] {
+    collect_pairs(task);
+    check(settings, task);
+  });
   return task;
 }
 

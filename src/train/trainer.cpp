@@ -196,6 +196,7 @@ class Trainer {
   }
 
   struct Buffers {
+    std::vector<pairs::SampleRequest> requests;
     std::vector<float> inputs;
     std::vector<float> labels;
     std::vector<float> weights;
@@ -213,6 +214,7 @@ class Trainer {
     buffers.labels.assign(unit_samples, 0.0f);
     buffers.weights.assign(unit_samples, 0.0f);
     buffers.names.assign(unit_samples, 0);
+    buffers.requests.clear();
     for (std::size_t i = 0; i < planned.size(); ++i) {
       const TaskPair& pair = task_.training[task_.first_of_source[planned[i].dataset] + planned[i].pair];
       const Source& source = task_.sources[pair.source];
@@ -221,13 +223,16 @@ class Trainer {
                                    .purpose = pairs::Purpose::train,
                                    .epoch = static_cast<std::uint32_t>(state_.epoch),
                                    .variant = planned[i].variant};
-      if (!source.sampler->gather(name, std::span(buffers.inputs).subspan(i * sample_size, sample_size))) {
-        throw base::InternalError(
-            {.what = "a pair without shared cells was to be trained on", .hint = "report this as a defect"});
-      }
+      buffers.requests.push_back({.sampler = source.sampler.get(), .name = name});
       buffers.labels[i] = static_cast<float>(pair.label);
       buffers.weights[i] = 1.0f;
       buffers.names[i] = dropout_name(source, name);
+    }
+    if (pairs::gather_samples(buffers.requests,
+                              std::span(buffers.inputs).first(planned.size() * sample_size)) !=
+        planned.size()) {
+      throw base::InternalError(
+          {.what = "a pair without shared cells was to be trained on", .hint = "report this as a defect"});
     }
     const model::MicroBatch batch{.samples = team_.micro_batch(),
                                   .inputs = buffers.inputs,

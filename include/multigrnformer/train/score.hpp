@@ -18,10 +18,7 @@
 
 namespace mgrn::train {
 
-struct ScoringItem {
-  const pairs::Sampler* sampler = nullptr;
-  pairs::SampleName name;
-};
+using ScoringItem = pairs::SampleRequest;
 
 /// Collective. One logit per item, on every rank. `item(i)` is called from several threads; every item must
 /// have cells. `task` names the work on the progress bar, empty: none. `stoppable`: a stop signal on any rank

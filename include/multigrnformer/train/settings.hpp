@@ -30,6 +30,7 @@ struct Settings {
   std::vector<std::filesystem::path> tf_lists;  ///< likewise
   pairs::GeneSetOptions gene_set;
   bool atac = true;  ///< data.modalities = rna,atac | rna
+  pairs::Precision precision = pairs::Precision::automatic;
   // pairs.*
   pairs::SplitOptions split;         ///< split.seed = pairs.seed
   std::filesystem::path split_file;  ///< empty: draw

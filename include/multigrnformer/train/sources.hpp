@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run works on: datasets with their restricted networks, labelled pairs and samplers. Each rank has
-// its own copy. Not collective, but callers agree on errors afterwards; loading is serialised inside a
-// process, since HDF5 is not thread-safe.
+// What a run works on: datasets with their restricted networks, labelled pairs and samplers. Labels are
+// loaded by each rank for itself, and callers agree on errors afterwards; the samplers' columns are loaded
+// together, one copy per node.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/pairs/gene_set.hpp"
 #include "multigrnformer/pairs/sampler.hpp"
 #include "multigrnformer/pairs/split.hpp"
@@ -45,11 +46,12 @@ Source load_network(const Settings& settings, const SourcePaths& paths);
 /// Restricted network and labelled pairs (drawn, or read from `split_file` when not empty), no sampler.
 Source load_labels(const Settings& settings, const SourcePaths& paths,
                    const std::filesystem::path& split_file);
-/// Builds the sampler over the genes of the split's pairs. Throws DataError.
-void load_samples(const Settings& settings, Source& source);
-/// A sampler of these settings over any genes of a dataset.
+/// Collective. Builds the sampler over the genes of the split's pairs. Throws DataError.
+void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator);
+/// Collective. A sampler of these settings over any genes of a dataset.
 std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std::filesystem::path& dataset,
-                                             std::vector<std::uint32_t> genes);
+                                             std::vector<std::uint32_t> genes,
+                                             comm::Communicator& communicator);
 
 /// A labelled pair of one of the sources.
 struct TaskPair {
@@ -84,7 +86,8 @@ struct Task {
   std::string split_text(bool with_dataset) const;
 };
 
-/// Everything for settings.job: labels, leak control, samplers. Throws DataError, UsageError.
-Task load_task(const Settings& settings);
+/// Collective. Everything for settings.job: labels, leak control, samplers. Throws DataError, UsageError, the
+/// same on every rank.
+Task load_task(const Settings& settings, comm::Communicator& communicator);
 
 }  // namespace mgrn::train
