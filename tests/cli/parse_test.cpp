@@ -85,12 +85,13 @@ TEST(ResolvedConfig, ReadsBackToItself) {
   const Config first =
       parsed({"train", "--data.dataset", "/a.h5", "--data.genes", "all", "--data.modalities", "rna",
               "--pairs.resample", "copies", "--train.learning_rate", "0.1", "--train.clip", "2.5",
-              "--model.positions", "paper", "--cross.mixing", "balanced"});
+              "--model.positions", "paper", "--cross.mixing", "balanced", "--data.precision", "int16"});
   std::ofstream(folder / "config.ini") << first.train.config_text;
   const Config second = parsed({"train", "--config", (folder / "config.ini").string()});
   EXPECT_EQ(first.train.config_text, second.train.config_text);
   EXPECT_EQ(second.train.gene_set.variable_genes, -1);
   EXPECT_FALSE(second.train.atac);
+  EXPECT_EQ(second.train.precision, mgrn::pairs::Precision::int16);
 }
 
 TEST(ResolvedConfig, LeavesOutWhatResultsDoNotDependOn) {

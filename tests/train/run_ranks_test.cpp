@@ -65,5 +65,30 @@ TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
   });
 }
 
+TEST(RunOverMpi, SixteenBitValuesChangeTheResultButNotWithTheNumberOfRanks) {
+  const SharedFolder folder;
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      test::write_tiny_inputs(folder.path());
+    }
+  });
+  const auto settings_for = [&](const char* name, pairs::Precision precision) {
+    Settings settings = test::tiny_settings(folder.path(), folder.path() / name);
+    settings.precision = precision;
+    return settings;
+  };
+  run_training(settings_for("all", pairs::Precision::int16), world());
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      const auto self = comm::make_self_communicator();
+      run_training(settings_for("alone", pairs::Precision::int16), *self);
+      run_training(settings_for("float32", pairs::Precision::float32), *self);
+      const std::string text = test::promised_bytes(folder.path() / "alone");
+      EXPECT_EQ(test::promised_bytes(folder.path() / "all"), text);
+      EXPECT_NE(test::promised_bytes(folder.path() / "float32"), text);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace mgrn::train
