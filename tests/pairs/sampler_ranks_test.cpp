@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/comm/agree.hpp"
