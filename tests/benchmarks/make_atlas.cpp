@@ -81,7 +81,7 @@ store::DatasetHeader header_of(const Size& size) {
     std::snprintf(text, sizeof text, "CELL%012u-1", static_cast<unsigned>(cell));
     header.barcodes.emplace_back(text);
   }
-  header.settings = header.sources = header.quality = base::Json::object();
+  header.settings = header.sources = header.quality = "{}";
   return header;
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/comm/agree.hpp"
@@ -54,7 +53,7 @@ void write(const std::filesystem::path& file) {
   for (std::uint32_t cell = 0; cell < kCells; ++cell) {
     header.barcodes.push_back("cell" + std::to_string(cell));
   }
-  header.settings = header.sources = header.quality = base::Json::object();
+  header.settings = header.sources = header.quality = "{}";
   const auto self = comm::make_self_communicator();
   store::DatasetWriter writer(*self, file);
   writer.append(store::Layer::rna, random_rows(true));

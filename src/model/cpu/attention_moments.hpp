@@ -20,6 +20,13 @@ namespace mgrn::model::cpu {
 namespace {
 
 constexpr float kLargestKappa = 16.0f;
+/// Moments of the longest polynomial and one more, rounded up to what is summed together.
+constexpr int kMomentRoom = (kMaxTerms + 4) / 4 * 4;
+
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
 
 /// Slots of sorted queries: every panel starts on a block.
 inline int slot_room(const Dimensions& d) {
@@ -30,31 +37,37 @@ inline int slot_room(const Dimensions& d) {
 /// kTokenBlock) entries; entry(j, w, v, s) gives a vector of each.
 template <typename Entry>
 inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
+  Vector zeroth[kMomentRoom];
+  Vector first[kMomentRoom];
+  const int room = (terms + 4) / 4 * 4;  // terms + 1, rounded up
+  for (int m = 0; m < room; ++m) zeroth[m] = first[m] = Vector{};
+  // The sums are loaded and stored once for four vectors.
   constexpr int kTogether = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
-  Vector zeroth[kMaxTerms + 1];
-  Vector first[kMaxTerms + 1];
-  for (int m = 0; m <= terms; ++m) zeroth[m] = first[m] = Vector{};
-  for (int j = 0; j < count; j += kTogether * kLanes) {
-    Vector power[kTogether], value[kTogether], step[kTogether];
+  const auto add = [&](auto together, int j) {
+    constexpr int kVectors = decltype(together)::value;
+    Vector power[kVectors], value[kVectors], step[kVectors];
 #pragma GCC unroll 4
-    for (int u = 0; u < kTogether; ++u) entry(j + u * kLanes, power[u], value[u], step[u]);
+    for (int u = 0; u < kVectors; ++u) entry(j + u * kLanes, power[u], value[u], step[u]);
     for (int m = 0; m <= terms; ++m) {
       Vector a = power[0];
       Vector b = power[0] * value[0];
 #pragma GCC unroll 4
-      for (int u = 1; u < kTogether; ++u) {
+      for (int u = 1; u < kVectors; ++u) {
         a += power[u];
         b = fma(power[u], value[u], b);
       }
       zeroth[m] += a;
       first[m] += b;
 #pragma GCC unroll 4
-      for (int u = 0; u < kTogether; ++u) power[u] *= step[u];
+      for (int u = 0; u < kVectors; ++u) power[u] *= step[u];
     }
-  }
-  for (int m = 0; m <= terms; ++m) {
-    mu[m] = sum(zeroth[m]);
-    nu[m] = sum(first[m]);
+  };
+  int j = 0;
+  for (; j + 4 * kLanes <= count; j += 4 * kLanes) add(Constant<4>{}, j);
+  for (; j < count; j += kTogether * kLanes) add(Constant<kTogether>{}, j);
+  for (int m = 0; m < room; m += 4) {
+    *reinterpret_cast<Quad*>(mu + m) = sums(zeroth[m], zeroth[m + 1], zeroth[m + 2], zeroth[m + 3]);
+    *reinterpret_cast<Quad*>(nu + m) = sums(first[m], first[m + 1], first[m + 2], first[m + 3]);
   }
 }
 
@@ -157,8 +170,8 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
   // The queries' scale is widened until range = query_scale * span holds exactly.
   panel.query_scale = exponent.range / span;
   panel.inverse_span = 1.0f / span;
-  float mu[kMaxTerms + 1];
-  float nu[kMaxTerms + 1];
+  alignas(16) float mu[kMomentRoom];
+  alignas(16) float nu[kMomentRoom];
   const Vector key_centre = splat(panel.key_centre);
   const Vector inverse_span = splat(panel.inverse_span);
   moments(
@@ -180,10 +193,11 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
   }
   const float inverse_scale = 1.0f / panel.query_scale;
   Vector least = splat(__builtin_inff());
-  for (int i = panel.begin; i < panel.end; i += 2 * kLanes) {
-    Vector t[2], z[2], a[2], zk[2], ak[2];
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+  const auto evaluate = [&](auto together, int i) {
+    constexpr int kVectors = decltype(together)::value;
+    Vector t[kVectors], z[kVectors], a[kVectors], zk[kVectors], ak[kVectors];
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
       t[u] = (load(q + i + u * kLanes) - panel.query_centre) * inverse_scale;
       z[u] = splat(z_term[terms - 1]);
       a[u] = splat(a_term[terms - 1]);
@@ -195,16 +209,16 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
       const Vector ca = splat(a_term[m]);
       const Vector czk = splat(zk_term[m]);
       const Vector cak = splat(ak_term[m]);
-#pragma GCC unroll 2
-      for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 4
+      for (int u = 0; u < kVectors; ++u) {
         z[u] = fma(z[u], t[u], cz);
         a[u] = fma(a[u], t[u], ca);
         zk[u] = fma(zk[u], t[u], czk);
         ak[u] = fma(ak[u], t[u], cak);
       }
     }
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
       least = at_most(z[u], least);
       const Vector inverse = 1.0f / z[u];
       const Vector output = a[u] * inverse;
@@ -212,7 +226,13 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
       store(slope + i + u * kLanes, (ak[u] - output * zk[u]) * inverse);
       store(inverse_total + i + u * kLanes, inverse);
     }
+  };
+  int i = panel.begin;
+  // As many independent chains as the registers hold.
+  if constexpr (kLanes == 16) {
+    for (; i + 4 * kLanes <= panel.end; i += 4 * kLanes) evaluate(Constant<4>{}, i);
   }
+  for (; i < panel.end; i += 2 * kLanes) evaluate(Constant<2>{}, i);
   // A non-finite or non-positive Z fails here too.
   const float bottom = smallest(least);
   return bottom > 0.0f && kappa <= kLargestKappa * bottom;
@@ -255,15 +275,15 @@ inline bool linear_forward(const Dimensions& d, const float* q, float low, float
   return false;
 }
 
-/// One panel's part of the keys' and values' gradients, which start here or are added to. w: the keys' weights;
-/// entry: the panel's queries as moments() wants them, g / Z, outputs and scaled queries.
+/// One panel's part of the keys' and values' gradients, which start here or are added to. w: the keys'
+/// weights; entry: the panel's queries as moments() wants them, g / Z, outputs and scaled queries.
 template <bool kStart, typename Entry>
 inline void panel_backward(const Dimensions& d, const Panel& panel, const float* keys, const float* values,
                            const float* w, Entry entry, float* key_gradient, float* value_gradient) {
   const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
   const int terms = exponent.terms;
-  float tau[kMaxTerms + 1];
-  float sigma[kMaxTerms + 1];  // of x o: enters with a minus
+  alignas(16) float tau[kMomentRoom];
+  alignas(16) float sigma[kMomentRoom];  // of x o: enters with a minus
   moments(entry, panel.end - panel.begin, terms, tau, sigma);
   float value_term[kMaxTerms], plain_term[kMaxTerms], by_value_term[kMaxTerms];
   for (int m = 0; m < terms; ++m) {
@@ -312,9 +332,9 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
 
 /// Gradients of keys and values of a head that linear_forward computed. rows: four rows of slot_room.
 inline void linear_backward(const Dimensions& d, const float* q, const float* keys, const float* values,
-                            const float* key_weight, const HeadPlan& plan, const int* slot, const float* mixed,
-                            const float* inverse_total, const float* gradient, float* rows,
-                            float* key_gradient, float* value_gradient) {
+                            const float* key_weight, const HeadPlan& plan, const int* slot,
+                            const float* mixed, const float* inverse_total, const float* gradient,
+                            float* rows, float* key_gradient, float* value_gradient) {
   if (plan.panels == 1) {
     const Panel& panel = plan.panel[0];
     const Vector centre = splat(panel.query_centre);

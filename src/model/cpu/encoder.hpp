@@ -38,7 +38,8 @@ inline void subtract(const Dimensions& d, float* row, float middle) {
   for (int n = 0; n < d.padded; n += kLanes) store(row + n, load(row + n) - middle);
 }
 
-/// state.qkv -> state.mixed and what the way back needs. Keys and values of scalar heads are centred in place.
+/// state.qkv -> state.mixed and what the way back needs. Keys and values of scalar heads are centred in
+/// place.
 inline void attention(const Dimensions& d, const LayerState& state, const Scratch& scratch) {
   const int plane = d.width * d.padded;
   if (d.head_width == 1) {
@@ -197,18 +198,19 @@ struct EncoderOf {
   }
 
   /// x and attention's output -> scratch.stream.
-  static void feed_forward(const Dimensions& d, const LayerWeights& w, const LayerState& state, const float* x,
-                           const Scratch& scratch) {
+  static void feed_forward(const Dimensions& d, const LayerWeights& w, const LayerState& state,
+                           const float* x, const Scratch& scratch) {
     const int width = EncoderOf::width(d);
     const int inner_width = EncoderOf::inner_width(d);
     const int blocks = d.padded / kTokenBlock;
-    float* narrow = scratch.block;              // [width][kTile]
-    float* second = narrow + width * kTile;     // [width][kTile]
-    float* inner = second + width * kTile;      // [inner][kTile]
+    float* narrow = scratch.block;           // [width][kTile]
+    float* second = narrow + width * kTile;  // [width][kTile]
+    float* inner = second + width * kTile;   // [inner][kTile]
     float* out_bias = scratch.column;
     for (int o = 0; o < width; ++o) {
       out_bias[o] = w.out_bias[o];
-      for (int c = 0; c < width; ++c) out_bias[o] = fma(w.out_weight[o * width + c], state.centre[c], out_bias[o]);
+      for (int c = 0; c < width; ++c)
+        out_bias[o] = fma(w.out_weight[o * width + c], state.centre[c], out_bias[o]);
     }
     const bool masked = state.masks != nullptr;
     const auto keep = [&](int o, int n, Vector value) { store(narrow + o * kTile + n, value); };

@@ -9,9 +9,11 @@ namespace {
 
 // Ends at 7: longer polynomials would save panels, but their terms reach e^range, and sums of both signs in
 // the backward pass lose as many digits.
-constexpr std::array kRanges{0.0625, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0};
+constexpr std::array kRanges{0.0625, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75,
+                             2.0,    2.25,  2.5,  2.75,  3.0, 3.25, 3.5, 3.75, 4.0, 4.25,
+                             4.5,    4.75,  5.0,  5.25,  5.5, 6.0,  6.5, 7.0};
 // What the dropped terms may add up to, relative to the sum of weights that bounds Z from below.
-constexpr long double kTruncation = 4e-8L;
+constexpr long double kTruncation = 1e-7L;
 
 /// I_order(x), the modified Bessel function, by its power series (all terms positive).
 long double bessel_i(int order, long double x) {

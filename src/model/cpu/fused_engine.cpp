@@ -111,7 +111,10 @@ const Kernels& choose_kernels(const std::string& isa) {
   const bool has_avx512 = false;
 #endif
   if (isa == "baseline") return baseline_kernels();
-  if (isa == "auto") return has_avx2 && avx2_kernels() != nullptr ? *avx2_kernels() : baseline_kernels();
+  if (isa == "auto") {
+    if (has_avx512 && avx512_kernels() != nullptr) return *avx512_kernels();
+    return has_avx2 && avx2_kernels() != nullptr ? *avx2_kernels() : baseline_kernels();
+  }
   if (isa == "avx2") {
     if (!has_avx2 || avx2_kernels() == nullptr) refuse_isa(isa, ", which this processor or build lacks");
     return *avx2_kernels();

@@ -21,7 +21,7 @@ inline constexpr int kMaxTerms = 26;
 /// Most panels into which linear-time attention splits a head's queries.
 inline constexpr int kMaxPanels = 32;
 
-/// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1, to 4e-8 of exp's mean over the interval.
+/// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1, to 1e-7 of exp's mean over the interval.
 struct ExponentialPolynomial {
   float range = 0;
   int terms = 0;

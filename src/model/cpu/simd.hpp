@@ -24,6 +24,7 @@ constexpr int kVectorBytes = kLanes * 4;
 typedef float Vector __attribute__((vector_size(kVectorBytes), may_alias));
 typedef double Doubles __attribute__((vector_size(kVectorBytes), may_alias));
 typedef std::uint64_t Longs __attribute__((vector_size(kVectorBytes), may_alias, aligned(8)));
+typedef float Quad __attribute__((vector_size(16), may_alias));
 typedef std::int32_t Integers __attribute__((vector_size(kVectorBytes), may_alias));
 typedef float LooseVector __attribute__((vector_size(kVectorBytes), may_alias, aligned(4)));
 
@@ -140,31 +141,49 @@ inline Doubles fma(Doubles a, Doubles b, Doubles c) {
 #endif
 }
 
+/// Quarters of 4 lanes: the lanes' sum, smallest or largest of each place, by halving.
+template <typename Combine>
+inline Quad fold(Vector value, Combine combine) {
+#if defined(__AVX512F__)
+  const auto eight = combine(__builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7),
+                             __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15));
+  return combine(__builtin_shufflevector(eight, eight, 0, 1, 2, 3),
+                 __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+#elif defined(__AVX2__) && defined(__FMA__)
+  return combine(__builtin_shufflevector(value, value, 0, 1, 2, 3),
+                 __builtin_shufflevector(value, value, 4, 5, 6, 7));
+#else
+  (void)combine;
+  return value;
+#endif
+}
+
 /// The lanes' sum, halving: a fixed order.
 inline float sum(Vector value) {
-#if defined(__AVX512F__)
-  const auto eight = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
-                     __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
-  const auto four =
-      __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-#elif defined(__AVX2__) && defined(__FMA__)
-  const auto four =
-      __builtin_shufflevector(value, value, 0, 1, 2, 3) + __builtin_shufflevector(value, value, 4, 5, 6, 7);
-#else
-  const Vector four = value;
-#endif
+  const Quad four = fold(value, [](auto a, auto b) { return a + b; });
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+/// The sums of four vectors at once, which costs little more than that of one; the order of sum().
+inline Quad sums(Vector a, Vector b, Vector c, Vector d) {
+  const auto add = [](auto x, auto y) { return x + y; };
+  const Quad w = fold(a, add), x = fold(b, add), y = fold(c, add), z = fold(d, add);
+  const Quad wx = __builtin_shufflevector(w, x, 0, 4, 1, 5) + __builtin_shufflevector(w, x, 2, 6, 3, 7);
+  const Quad yz = __builtin_shufflevector(y, z, 0, 4, 1, 5) + __builtin_shufflevector(y, z, 2, 6, 3, 7);
+  return __builtin_shufflevector(wx, yz, 0, 1, 4, 5) + __builtin_shufflevector(wx, yz, 2, 3, 6, 7);
+}
+
 inline float largest(Vector value) {
-  float result = value[0];
-  for (int lane = 1; lane < kLanes; ++lane) result = value[lane] > result ? value[lane] : result;
+  const Quad four = fold(value, [](auto a, auto b) { return a < b ? b : a; });
+  float result = four[0];
+  for (int lane = 1; lane < 4; ++lane) result = four[lane] > result ? four[lane] : result;
   return result;
 }
 
 inline float smallest(Vector value) {
-  float result = value[0];
-  for (int lane = 1; lane < kLanes; ++lane) result = value[lane] < result ? value[lane] : result;
+  const Quad four = fold(value, [](auto a, auto b) { return b < a ? b : a; });
+  float result = four[0];
+  for (int lane = 1; lane < 4; ++lane) result = four[lane] < result ? four[lane] : result;
   return result;
 }
 

@@ -25,8 +25,8 @@ inline Vector exponential(Vector x) {
   return y * reinterpret_cast<Vector>(reinterpret_cast<Integers>(shifted) << 23);
 }
 
-/// Phi(x) of the standard normal distribution, errors below 2.5e-7: 1/2 + x p(x^2) on |x| <= 5.2, where 1e-7 is
-/// left of the tail. Without exponential and division it costs half of what the usual forms do, and a step
+/// Phi(x) of the standard normal distribution, errors below 2.5e-7: 1/2 + x p(x^2) on |x| <= 5.2, where 1e-7
+/// is left of the tail. Without exponential and division it costs half of what the usual forms do, and a step
 /// evaluates it 16 times per cell and layer, twice.
 inline Vector normal_distribution(Vector x) {
   x = at_most(at_least(x, splat(-5.2f)), splat(5.2f));

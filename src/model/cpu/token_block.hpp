@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small dense operations on a tile of cells: the cells lie along the lanes, so nothing here depends on the
-// width being a multiple of anything. Everything is inlined into the encoder, which passes the usual width as a
-// constant; loops over columns then unroll.
+// width being a multiple of anything. Everything is inlined into the encoder, which passes the usual width as
+// a constant; loops over columns then unroll.
 #pragma once
 
 #include "model/cpu/kernels.hpp"
@@ -13,7 +13,8 @@ namespace mgrn::model::cpu {
 namespace {
 
 /// Cells that go through a layer's dense parts together, and the stride of a tile's rows. The sums of weight
-/// gradients are loaded and stored once a tile; its three [inner][kTile] buffers stay in the first-level cache.
+/// gradients are loaded and stored once a tile; its three [inner][kTile] buffers stay in the first-level
+/// cache.
 constexpr int kTile = 2 * kTokenBlock;
 
 constexpr int kVectors = kTokenBlock / kLanes;  // of one row of a block
@@ -98,8 +99,8 @@ MGRN_INLINE void outer_tile(const float* g, int g_stride, const float* x, int x_
 
 /// Weight and bias gradient of a dense layer: weight_sums[o][i] += g[o] x[i], bias_sums[o] += g[o], lane by
 /// lane. outs and ins are even, as all widths of the encoder are.
-MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, int x_stride, int ins, int cells,
-                       float* weight_sums, float* bias_sums) {
+MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, int x_stride, int ins,
+                       int cells, float* weight_sums, float* bias_sums) {
   for (int o = 0; o < outs; o += 2) {
     const float* left = g + o * g_stride;
     float* sums = weight_sums + o * ins * kLanes;
@@ -107,15 +108,18 @@ MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, i
     outer_tile<2, 2, true>(left, g_stride, x, x_stride, ins, cells, sums, bias);
     int i = 2;
     for (; i + 4 <= ins; i += 4) {
-      outer_tile<2, 4, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes, bias);
+      outer_tile<2, 4, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes,
+                              bias);
     }
     for (; i < ins; i += 2) {
-      outer_tile<2, 2, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes, bias);
+      outer_tile<2, 2, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes,
+                              bias);
     }
   }
 }
 
-MGRN_INLINE void copy_rows(const float* from, int from_stride, int rows, int cells, float* to, int to_stride) {
+MGRN_INLINE void copy_rows(const float* from, int from_stride, int rows, int cells, float* to,
+                           int to_stride) {
   for (int c = 0; c < rows; ++c) {
     for (int n = 0; n < cells; n += kLanes) store(to + c * to_stride + n, load(from + c * from_stride + n));
   }
@@ -174,8 +178,8 @@ MGRN_INLINE void layer_norm(const float* x, int width, int cells, const float* w
 /// gradient [width] (of the norm's output) -> result (of its input); adds to the sums of weight and bias.
 MGRN_INLINE void layer_norm_backward(const float* gradient, int gradient_stride, int width, int cells,
                                      const float* weight, const float* normalised, int stride,
-                                     const float* scale, float* result, int result_stride,
-                                     float* weight_sums, float* bias_sums) {
+                                     const float* scale, float* result, int result_stride, float* weight_sums,
+                                     float* bias_sums) {
   const float share = 1.0f / static_cast<float>(width);
   for (int c = 0; c < width; ++c) {
     Vector weight_sum{};
