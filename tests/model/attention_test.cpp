@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "model/available_kernels.hpp"
-#include "model/cpu/exponential_polynomials.hpp"
 #include "model/samples.hpp"
+#include "multigrnformer/model/attention.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -49,62 +49,19 @@ struct Computed {
 };
 
 Computed compute(const cpu::Kernels& kernels, const Head& head, bool linear) {
-  const int n = static_cast<int>(head.q.size());
-  cpu::Dimensions d;
-  d.cells = n;
-  d.padded = (n + cpu::kTokenBlock - 1) / cpu::kTokenBlock * cpu::kTokenBlock;
-  d.width = d.heads = d.head_width = 1;
-  d.linear = linear;
-  d.polynomials = cpu::exponential_polynomials().data();
-  d.polynomial_count = static_cast<int>(cpu::exponential_polynomials().size());
-  const std::size_t padded = static_cast<std::size_t>(d.padded);
-  // Storage on 64 bytes: rows of 16 floats.
-  struct alignas(64) Line {
-    float value[16];
+  Attention attention(static_cast<int>(head.q.size()), 1,
+                      {.kind = linear ? "linear" : "quadratic", .isa = kernels.name});
+  attention.forward(head.q, head.k, head.v);
+  attention.backward(head.g);
+  EXPECT_TRUE(attention.padding_is_untouched());
+  const auto copy = [](std::span<const float> values) {
+    return std::vector<float>(values.begin(), values.end());
   };
-  const auto lines = [](std::size_t floats) { return std::vector<Line>((floats + 15) / 16); };
-  auto qkv = lines(3 * padded), mixed = lines(padded), slope = lines(padded), inverse = lines(padded);
-  auto key_weight = lines(padded);
-  auto gradient = lines(padded), qkv_gradient = lines(3 * padded);
-  auto rows = lines(cpu::kScratchRows * (padded + cpu::kMaxPanels * cpu::kTokenBlock));
-  std::vector<int> slot(padded);
-  cpu::HeadPlan plan;
-  float centre = 0;
-  cpu::LayerState state{};
-  state.qkv = qkv[0].value;
-  state.mixed = mixed[0].value;
-  state.slope = slope[0].value;
-  state.inverse_total = inverse[0].value;
-  state.key_weight = key_weight[0].value;
-  state.centre = &centre;
-  state.slot = slot.data();
-  state.plan = &plan;
-  cpu::Scratch scratch{};
-  scratch.mixed_gradient = gradient[0].value;
-  scratch.qkv_gradient = qkv_gradient[0].value;
-  scratch.rows = rows[0].value;
-  for (std::size_t i = 0; i < padded; ++i) {
-    const std::size_t from = std::min(i, head.q.size() - 1);
-    state.qkv[i] = head.q[from];
-    state.qkv[padded + i] = head.k[from];
-    state.qkv[2 * padded + i] = head.v[from];
-    scratch.mixed_gradient[i] = i < head.q.size() ? head.g[i] : 0.0f;
-  }
-  kernels.attention(d, state, scratch);
-  kernels.attention_backward(d, state, scratch);
-  Computed result;
-  for (std::size_t i = 0; i < head.q.size(); ++i) result.o.push_back(state.mixed[i] + centre);
-  const float* back = scratch.qkv_gradient;
-  result.dq.assign(back, back + n);
-  result.dk.assign(back + padded, back + padded + n);
-  result.dv.assign(back + 2 * padded, back + 2 * padded + n);
-  for (std::size_t i = head.q.size(); i < padded; ++i) {
-    EXPECT_EQ(back[i], 0.0f) << "padding gets no gradient";
-    EXPECT_EQ(back[padded + i], 0.0f);
-    EXPECT_EQ(back[2 * padded + i], 0.0f);
-  }
-  result.panels = plan.panels;
-  return result;
+  return {.o = copy(attention.output(0)),
+          .dq = copy(attention.query_gradient(0)),
+          .dk = copy(attention.key_gradient(0)),
+          .dv = copy(attention.value_gradient(0)),
+          .panels = attention.path(0).panels};
 }
 
 enum class Cloud { gaussian, uniform, two_points, skewed, sparse };
@@ -231,6 +188,38 @@ TEST(Attention, LinearTimeIsTakenAtPracticalRangesAndLengths) {
     }
     EXPECT_EQ(compute(*kernels, make_head(500, 1e4, Cloud::gaussian, 0, 3), true).panels, 0);
   }
+}
+
+TEST(Attention, HeadsAndRepeatsDoNotMix) {
+  const Head one = make_head(100, 2.0, Cloud::gaussian, 0, 5);
+  const Head other = make_head(100, 9.0, Cloud::sparse, 0.4, 6);
+  const auto both = [&](std::vector<float> Head::*part) {
+    std::vector<float> values = one.*part;
+    values.insert(values.end(), (other.*part).begin(), (other.*part).end());
+    return values;
+  };
+  for (const cpu::Kernels* kernels : test::available_kernels()) {
+    Attention attention(100, 2, {.kind = "linear", .isa = kernels->name});
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      attention.forward(both(&Head::q), both(&Head::k), both(&Head::v));
+      attention.backward(both(&Head::g));
+    }
+    attention.backward(both(&Head::g));
+    for (int head = 0; head < 2; ++head) {
+      const Computed alone = compute(*kernels, head == 0 ? one : other, true);
+      EXPECT_TRUE(std::ranges::equal(attention.output(head), alone.o)) << head;
+      EXPECT_TRUE(std::ranges::equal(attention.query_gradient(head), alone.dq)) << head;
+      EXPECT_TRUE(std::ranges::equal(attention.key_gradient(head), alone.dk)) << head;
+      EXPECT_TRUE(std::ranges::equal(attention.value_gradient(head), alone.dv)) << head;
+      EXPECT_GE(attention.path(head).terms, 5 * attention.path(head).panels);
+    }
+  }
+}
+
+TEST(Attention, RefusesWhatItCannotDo) {
+  EXPECT_THROW(Attention(0, 1, {}), base::UsageError);
+  EXPECT_THROW(Attention(10, 1, {.kind = "reference"}), base::UsageError);
+  EXPECT_THROW(Attention(10, 1, {.isa = "neon"}), base::UsageError);
 }
 
 TEST(Attention, DegenerateHeadsAreExact) {

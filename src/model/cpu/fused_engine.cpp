@@ -6,16 +6,14 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <new>
-#include <utility>
 #include <vector>
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
 
 #include "model/checks.hpp"
+#include "model/cpu/aligned.hpp"
 #include "model/cpu/exponential_polynomials.hpp"
+#include "model/cpu/kernel_choice.hpp"
 #include "model/cpu/kernels.hpp"
+#include "model/cpu/subnormals.hpp"
 #include "model/dropout.hpp"
 #include "model/positions.hpp"
 #include "multigrnformer/base/error.hpp"
@@ -24,34 +22,8 @@
 namespace mgrn::model::cpu {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 /// Columns of the predictor's weights in its kernels' work space.
 constexpr std::size_t kStripColumns = 32;
-
-/// Zeroed storage of plain values on a 64-byte boundary.
-template <typename Value>
-class Aligned {
- public:
-  explicit Aligned(std::size_t count) : count_(count) {
-    const std::size_t bytes =
-        (std::max<std::size_t>(count, 1) * sizeof(Value) + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<Value*>(::operator new (bytes, std::align_val_t{kAlignment}));
-    std::memset(static_cast<void*>(data_), 0, bytes);
-  }
-  ~Aligned() { ::operator delete (data_, std::align_val_t{kAlignment}); }
-  Aligned(const Aligned&) = delete;
-  Aligned& operator=(const Aligned&) = delete;
-  Aligned(Aligned&& other) noexcept : data_(std::exchange(other.data_, nullptr)), count_(other.count_) {}
-  Aligned& operator=(Aligned&&) = delete;
-
-  Value* data() { return data_; }
-  const Value* data() const { return data_; }
-  std::size_t size() const { return count_; }
-
- private:
-  Value* data_;
-  std::size_t count_;
-};
 
 /// Hands out 64-byte aligned pieces of one allocation: first counted with no storage, then placed.
 class Arena {
@@ -68,63 +40,6 @@ class Arena {
   float* base_;
   std::size_t used_ = 0;
 };
-
-// Subnormal numbers (high powers of small distances) cost a hundred cycles each on some processors and carry
-// nothing here; the caller's mode is restored.
-class FlushSubnormals {
- public:
-#if defined(__x86_64__)
-  FlushSubnormals() : saved_(_mm_getcsr()) {
-    _mm_setcsr(saved_ | 0x8040u);
-  }
-  ~FlushSubnormals() {
-    _mm_setcsr(saved_);
-  }
-#else
-  FlushSubnormals() = default;
-#endif
-  FlushSubnormals(const FlushSubnormals&) = delete;
-  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
-
- private:
-#if defined(__x86_64__)
-  unsigned saved_;
-#endif
-};
-
-[[noreturn]] void refuse_isa(const std::string& isa, const char* got) {
-  throw base::UsageError({.what = "the instruction set cannot be used",
-                          .file = "train.isa",
-                          .expected = "auto, avx2, baseline or avx512, as far as build and processor have it",
-                          .got = isa + got,
-                          .hint = "Set train.isa to auto, or to baseline, which runs everywhere."});
-}
-
-const Kernels& choose_kernels(const std::string& isa) {
-#if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512vl");
-#else
-  const bool has_avx2 = false;
-  const bool has_avx512 = false;
-#endif
-  if (isa == "baseline") return baseline_kernels();
-  if (isa == "auto") {
-    if (has_avx512 && avx512_kernels() != nullptr) return *avx512_kernels();
-    return has_avx2 && avx2_kernels() != nullptr ? *avx2_kernels() : baseline_kernels();
-  }
-  if (isa == "avx2") {
-    if (!has_avx2 || avx2_kernels() == nullptr) refuse_isa(isa, ", which this processor or build lacks");
-    return *avx2_kernels();
-  }
-  if (isa == "avx512") {
-    if (!has_avx512 || avx512_kernels() == nullptr) refuse_isa(isa, ", which this processor or build lacks");
-    return *avx512_kernels();
-  }
-  refuse_isa(isa, "");
-}
 
 Dimensions make_dimensions(const Shape& shape, bool linear, double dropout) {
   Dimensions d;
