@@ -18,6 +18,7 @@
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/prepare/cell_entries.hpp"
+#include "multigrnformer/prepare/cell_potential.hpp"
 #include "multigrnformer/prepare/inputs.hpp"
 #include "multigrnformer/prepare/normalise.hpp"
 #include "multigrnformer/prepare/quality_control.hpp"
@@ -35,9 +36,6 @@ constexpr int kContentVersion = 1;
 constexpr float kLargestLogarithm = 25.0f;
 // Whole counts that never exceed this are suspicious: binary, or logarithms that were rounded.
 constexpr float kSuspiciouslySmall = 3.0f;
-// Entries of one block of genes if every cell had one: bounds memory at 12 bytes each.
-constexpr std::uint64_t kBlockEntries = std::uint64_t{1} << 24;
-constexpr std::uint64_t kMostBlockGenes = 2048;
 // Totals of values in units of 2^-16: whole numbers add up exactly in any order.
 constexpr double kTotalUnits = 65536.0;
 
@@ -516,10 +514,7 @@ void Preparation::model_peaks() {
 }
 
 std::uint64_t Preparation::block_genes() const {
-  if (settings_.block_genes > 0) {
-    return settings_.block_genes;
-  }
-  return std::clamp<std::uint64_t>(kBlockEntries / kept_cells_, 1, kMostBlockGenes);
+  return settings_.block_genes > 0 ? settings_.block_genes : rows_per_block(kept_cells_);
 }
 
 void Preparation::for_blocks(const std::string& task,
@@ -618,56 +613,12 @@ void Preparation::rank_variable_genes() {
 
 void Preparation::write_rp(store::DatasetWriter& writer) {
   const bool binary = settings_.rp_normalisation == RpNormalisation::binary_rowsum_z;
-  // Only peaks that weigh for a gene of the dataset.
-  std::vector<std::int64_t> row_of_peak(inputs_.peaks.size(), -1);
-  for (const std::uint32_t peak : weights_.peak) {
-    row_of_peak[peak] = 0;
-  }
-  std::uint64_t used = 0;
-  for (std::int64_t& row : row_of_peak) {
-    row = row < 0 ? -1 : static_cast<std::int64_t>(used++);
-  }
   const auto slice = std::span(kept_number_).subspan(first_cell_, last_cell_ - first_cell_);
-  const FeatureRows peaks = transpose(*atac_entries_, slice, row_of_peak, used, !binary);
+  CellPotential potential(weights_, *atac_entries_, inputs_.peaks.size(), slice, binary);
   atac_entries_.reset();
-
-  // This rank's kept cells are consecutive numbers.
-  std::int64_t first_kept = 0;
-  std::size_t own_cells = 0;
-  for (const std::int64_t number : slice) {
-    if (number >= 0 && own_cells++ == 0) {
-      first_kept = number;
-    }
-  }
-  std::vector<double> sums(own_cells, 0.0);
-  std::vector<std::uint32_t> touched;
   std::vector<GeneFigures> figures;
   for_blocks("regulatory potential", [&](std::uint64_t first, std::uint64_t last) {
-    Rows<double> mine;
-    mine.first = first;
-    for (std::uint64_t gene = first; gene < last; ++gene) {
-      touched.clear();
-      // In the row's order of peaks, so a cell's sum is the same whoever has the cell.
-      for (std::uint64_t i = weights_.offsets[gene]; i < weights_.offsets[gene + 1]; ++i) {
-        const auto row = static_cast<std::uint64_t>(row_of_peak[weights_.peak[i]]);
-        const std::span<const std::uint32_t> cells = peaks.cells_of(row);
-        for (std::size_t c = 0; c < cells.size(); ++c) {
-          const auto local = static_cast<std::uint32_t>(cells[c] - first_kept);
-          if (sums[local] == 0.0) {
-            touched.push_back(local);
-          }
-          const double count = binary ? 1.0 : static_cast<double>(peaks.value[peaks.offsets[row] + c]);
-          sums[local] += weights_.weight[i] * count;
-        }
-      }
-      std::sort(touched.begin(), touched.end());
-      for (const std::uint32_t local : touched) {
-        mine.cell.push_back(local + static_cast<std::uint32_t>(first_kept));
-        mine.value.push_back(std::exchange(sums[local], 0.0));
-      }
-      mine.offsets.push_back(mine.cell.size());
-    }
-    Rows<double> own = exchange_rows(communicator_, std::move(mine));
+    Rows<double> own = exchange_rows(communicator_, potential.rows(first, last));
     store::GeneRows rows;
     rows.value.assign(own.value.size(), 0.0f);
     for (std::uint64_t row = 0; row < own.rows(); ++row) {

@@ -34,6 +34,7 @@ Command finetune_command();
 Command evaluate_command();
 Command predict_command();
 Command sample_command();
+Command bench_command();
 Command doctor_command();
 
 }  // namespace mgrn::cli

@@ -46,6 +46,15 @@ struct SampleOptions {
   int vote = 0;
 };
 
+struct BenchOptions {
+  std::vector<std::string> stages = {"all"};
+  std::vector<int> cells = {500};               ///< N
+  std::vector<std::string> engines = {"auto"};  ///< as train.engine
+  std::vector<double> ranges = {1, 2, 4, 8, 16};
+  double seconds = 2;  ///< of each measurement
+  int rounds = 3;
+};
+
 struct Config {
   std::string command;
   std::vector<std::string> command_line;
@@ -64,6 +73,7 @@ struct Config {
   EvaluateOptions evaluate;
   PredictOptions predict;
   SampleOptions sample;
+  BenchOptions bench;
 };
 
 }  // namespace mgrn::cli

@@ -4,6 +4,7 @@
 // number of ranks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -14,6 +15,14 @@
 #include "multigrnformer/comm/communicator.hpp"
 
 namespace mgrn::prepare {
+
+/// Rows that travel together: 2^24 entries if every cell had one in every row, which bounds memory at 12
+/// bytes each.
+inline std::uint64_t rows_per_block(std::uint64_t cells) {
+  constexpr std::uint64_t kEntries = std::uint64_t{1} << 24;
+  constexpr std::uint64_t kMostRows = 2048;
+  return std::clamp<std::uint64_t>(kEntries / std::max<std::uint64_t>(cells, 1), 1, kMostRows);
+}
 
 /// Consecutive rows (genes), each with its entries ascending by cell.
 template <typename Value>
