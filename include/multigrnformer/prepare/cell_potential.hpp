@@ -25,13 +25,16 @@ class CellPotential {
   Rows<double> rows(std::uint64_t first, std::uint64_t last);
 
  private:
+  void sort_touched(std::size_t count);
+
   const PeakWeights& genes_;
   std::vector<std::int64_t> row_of_peak_;  // -1: weighs for no gene
   FeatureRows peaks_;                      // those that weigh
   bool binary_;
   std::uint32_t first_kept_ = 0;
-  std::vector<double> sums_;  // per kept cell, zero between genes
-  std::vector<std::uint32_t> touched_;
+  std::vector<double> sums_;            // per kept cell, zero between genes
+  std::vector<std::uint32_t> touched_;  // cells of the gene at hand, and room for one more
+  std::vector<std::uint64_t> marks_;    // a bit per kept cell, zero between genes
 };
 
 }  // namespace mgrn::prepare
