@@ -149,3 +149,61 @@ set_up_test_python() {
   local offline_hint=""
   make_once "$folder" install_test_python "$python"
 }
+
+# What launch/compare.sh compares with: PyTorch, whose libraries are the LibTorch that the program links.
+
+# An interpreter for which the pinned PyTorch has its Python part.
+find_peer_python() {
+  local candidate
+  for candidate in python3.11 python3 /usr/bin/python3; do
+    if command -v "$candidate" >/dev/null &&
+      "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null &&
+      "$candidate" -m pip --version >/dev/null 2>&1; then
+      command -v "$candidate"
+      return
+    fi
+  done
+}
+
+install_peer() {
+  local python=$1 torch=$2 partial=$3
+  "$python" -m venv --without-pip "$partial" >&2 || return 1
+  pip_install "$python" "$partial" --requirement "$mgrn_requirements/peer.txt" \
+    --target "$("$partial/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || return 1
+  # In place of over 2 GB of CUDA libraries that a run on the CPU loads and never calls.
+  "$python" "$MGRN_ROOT/tests/benchmarks/cuda_placeholders.py" "$torch/torch/lib" "$partial/placeholders" >&2 ||
+    return 1
+  LD_LIBRARY_PATH=$partial/placeholders PYTHONPATH=$torch "$partial/bin/python" -c 'import torch' >&2
+}
+
+# Sets mgrn_peer, the words of a command that runs Python with PyTorch; empty, after saying why, where there is
+# none. MGRN_PEER_PYTHON names an interpreter that has PyTorch already.
+set_up_peer() {
+  local folder python torch
+  mgrn_peer=()
+  if [[ -n ${MGRN_PEER_PYTHON:-} ]]; then
+    "$MGRN_PEER_PYTHON" -c 'import torch' >&2 || fail "$MGRN_PEER_PYTHON cannot import torch" \
+      "Unset MGRN_PEER_PYTHON, or name an interpreter that has PyTorch."
+    mgrn_peer=("$MGRN_PEER_PYTHON")
+    return
+  fi
+  torch=${TORCH_ROOT:-}
+  if [[ ! -e $torch/torch/__init__.py ]]; then
+    say "the LibTorch in use (${torch:-the system\'s}) has no Python part: PyTorch is left out; MGRN_PEER_PYTHON names one"
+    return
+  fi
+  python=$(find_peer_python)
+  if [[ -z $python ]]; then
+    say "no Python 3.11 with pip: PyTorch is left out; MGRN_PEER_PYTHON names an interpreter that has it"
+    return
+  fi
+  folder=$(cache_folder peer "$mgrn_requirements/peer.txt")
+  if [[ ! -x $folder/bin/python ]]; then
+    [[ ! -d $folder ]] || mv -T "$folder" "$folder.partial.stale"   # its interpreter is gone
+    say "fetching what PyTorch needs in Python (30 MB) into $folder"
+    local offline_hint=""
+    make_once "$folder" install_peer "$python" "$torch"
+  fi
+  # shellcheck disable=SC2034  # read by compare.sh
+  mgrn_peer=(env "LD_LIBRARY_PATH=$folder/placeholders" "PYTHONPATH=$torch" "$folder/bin/python")
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Compares the program with what else one could use, on the same cores, by turns in each round:
+#
+#   step  whole training steps: PyTorch (the best of several ways to write the model), the linear-time engine,
+#         the quadratic engine; on 1 thread, 2 threads, 2 ranks of 1 thread
+#   rp    the regulatory potential: SciPy's sparse matrices on one core; time and memory
+#
+#   launch/compare.sh [step] [rp] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
+#                     [--variant NAME] [--cores LIST] [--out DIR]
+#
+# --quick measures for 2 s instead of 10 s and leaves out torch.compile, which otherwise takes part where a
+# compiler and Python's headers are. --variant: one of tests/benchmarks/pytorch_peer.py. The lines as they were
+# printed stay in DIR, default build/compare. Variables: launch/setup.sh, and
+#
+#   MGRN_PEER_PYTHON=PYTHON  an interpreter that has PyTorch; else one is set up in MGRN_DEPS
+#   MGRN_DATA=DIR            real data for rp: mouse_cortex_snare and annotation; default: beside the clone
+# shellcheck source-path=SCRIPTDIR
+here=$(dirname "${BASH_SOURCE[0]}")
+source "$here/lib/common.sh"
+source "$here/lib/system_packages.sh"
+source "$here/lib/python_packages.sh"
+source "$here/lib/build.sh"
+
+parts=() cells=500,1000,2000 batch=32 rounds=5 seconds=10 variant=best cores='' out=$MGRN_ROOT/build/compare
+sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
+while (($#)); do
+  case $1 in
+    step | rp) parts+=("$1") ;;
+    --quick) rounds=3 seconds=2 variant=eager sizes=(--cells 2000 --genes 2000 --peaks 40000 --tfs 50) ;;
+    --cells | --batch | --rounds | --seconds | --variant | --cores | --out)
+      (($# >= 2)) || fail "$1 needs a value" "launch/compare.sh --help shows the usage."
+      printf -v "${1#--}" '%s' "$2"
+      shift
+      ;;
+    --help)
+      sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      exit 0
+      ;;
+    *) fail "unknown argument '$1'" "launch/compare.sh --help shows the usage." ;;
+  esac
+  shift
+done
+((${#parts[@]})) || parts=(step rp)
+for number in "$batch" "$rounds"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "'$number' is not a whole number from 1" "Give --batch and --rounds such."
+done
+[[ $cells =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "'$cells' is no list of cells" "Write --cells 500,1000."
+
+set_up_system
+set_up_libtorch
+build multigrnformer >&2
+program=$MGRN_BUILD/multigrnformer
+# shellcheck source=/dev/null
+source "$MGRN_BUILD/mpi_environment.sh"
+mkdir -p "$out"
+
+# The cores this shell may use, one a word.
+allowed_cores() {
+  local range
+  taskset -pc $$ | sed 's/.*: //' | tr ',' '\n' | while read -r range; do seq "${range%-*}" "${range#*-}"; done
+}
+[[ -n $cores ]] || cores=$(allowed_cores | paste -sd,)
+IFS=, read -r -a core_list <<<"$cores"
+# on N COMMAND...: on the first N of them.
+on() {
+  local count=$1
+  shift
+  taskset -c "$(IFS=,; printf '%s' "${core_list[*]:0:count}")" "$@"
+}
+
+# figure KEY: a number of the line of JSON on stdin.
+figure() { sed -n "s/.*\"$1\":\([-+0-9.eE]*\)[,}].*/\1/p"; }
+# spread: least, middle and largest of the numbers on stdin.
+spread() {
+  sort -g | awk '{ v[NR] = $1 } END { m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+    printf "%.3g %.3g %.3g", v[1], m, v[NR] }'
+}
+# ratios FILE_A FILE_B: line by line, a / b.
+ratios() { paste "$1" "$2" | awk '$2 > 0 { print $1 / $2 }'; }
+
+peer_process='' pipes=''
+stop_peer() {
+  if [[ -n $peer_process ]]; then
+    { exec {to_peer}>&-; exec {from_peer}<&-; } 2>/dev/null || true
+    kill "$peer_process" 2>/dev/null || true
+    wait "$peer_process" 2>/dev/null || true
+    peer_process=''
+  fi
+  [[ -z $pipes ]] || rm -rf "$pipes"
+  pipes=''
+}
+
+# start_peer CORES ARGUMENT...: PyTorch, waiting for a line before each round. Sets peer_variant.
+start_peer() {
+  local count=$1 ready=''
+  shift
+  pipes=$(mktemp -d)
+  mkfifo "$pipes/in" "$pipes/out"
+  on "$count" "${mgrn_peer[@]}" "$MGRN_ROOT/tests/benchmarks/pytorch_peer.py" --serve --batch "$batch" \
+    --seconds "$seconds" "$@" <"$pipes/in" >"$pipes/out" 2>>"$out/pytorch.log" &
+  peer_process=$!
+  exec {to_peer}>"$pipes/in" {from_peer}<"$pipes/out"
+  read -r -u "$from_peer" ready || fail "PyTorch did not start" "Read $out/pytorch.log."
+  peer_variant=$(sed -n 's/.*"variant": *"\([^"]*\)".*/\1/p' <<<"$ready")
+}
+
+own_step() {  # own_step ENGINE N THREADS RANKS
+  local -a launch=()
+  (($4 == 1)) || launch=("$MGRN_MPIEXEC" -n "$4")
+  on $(($3 * $4)) ${launch[@]+"${launch[@]}"} "$program" bench --stage step --engine "$1" --cells-per-sample "$2" \
+    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 --log-level warning 2>>"$out/bench.log" </dev/null |
+    grep '"stage":"step"'
+}
+
+compare_steps() {
+  local n setting threads ranks lines round name best
+  trap stop_peer EXIT   # here, since a pipeline's parts are shells of their own
+  printf '\nTraining steps, samples/s; batch %s, %s rounds of %s s; ratios as least / middle / largest of the rounds\n' \
+    "$batch" "$rounds" "$seconds"
+  printf '%5s %-9s %-22s %9s %9s %9s   %-20s %-20s\n' N "ranks x t" "PyTorch" "PyTorch" linear quadratic \
+    "linear / PyTorch" "linear / quadratic"
+  for n in ${cells//,/ }; do
+    best=$variant
+    for setting in 1,1 2,1 1,2; do
+      IFS=, read -r threads ranks <<<"$setting"
+      ((${#core_list[@]} >= threads * ranks)) || continue
+      name=n$n-threads$threads-ranks$ranks
+      lines=$out/step-$name
+      rm -f "$lines".*
+      peer_variant='-'
+      ((${#mgrn_peer[@]} == 0)) ||
+        start_peer $((threads * ranks)) --cells "$n" --threads "$threads" --ranks "$ranks" --variant "$best"
+      # The search for the best way is made once for each N.
+      ((${#mgrn_peer[@]} == 0)) || best=$peer_variant
+      for ((round = 1; round <= rounds; ++round)); do
+        say "N = $n, $ranks x $threads, round $round of $rounds"
+        if ((${#mgrn_peer[@]})); then
+          printf '\n' >&"$to_peer"
+          read -r -u "$from_peer" line || fail "PyTorch ended early" "Read $out/pytorch.log."
+          tee -a "$lines.jsonl" <<<"$line" | figure median >>"$lines.pytorch"
+        fi
+        for engine in linear quadratic; do
+          own_step "$engine" "$n" "$threads" "$ranks" | tee -a "$lines.jsonl" | figure median >>"$lines.$engine"
+        done
+      done
+      stop_peer
+      [[ -e $lines.pytorch ]] || : >"$lines.pytorch"
+      middle() { local -a s; read -r -a s <<<"$(spread <"$1")"; printf '%s' "${s[1]:--}"; }
+      local to_pytorch='- - -' to_quadratic
+      [[ ! -s $lines.pytorch ]] || to_pytorch=$(ratios "$lines.linear" "$lines.pytorch" | spread)
+      to_quadratic=$(ratios "$lines.linear" "$lines.quadratic" | spread)
+      printf '%5s %-9s %-22s %9s %9s %9s   %-20s %-20s\n' "$n" "$ranks x $threads" "$peer_variant" \
+        "$(middle "$lines.pytorch")" "$(middle "$lines.linear")" "$(middle "$lines.quadratic")" \
+        "${to_pytorch// / / }" "${to_quadratic// / / }"
+      rm -f "$lines.pytorch" "$lines.linear" "$lines.quadratic"
+    done
+  done
+}
+
+# one_rp NAME MATRIX ANNOTATION
+one_rp() {
+  local lines=$out/rp-$1 round measure
+  rm -f "$lines".*
+  for ((round = 1; round <= rounds; ++round)); do
+    say "regulatory potential, $1, round $round of $rounds"
+    on 1 "$python" "$MGRN_ROOT/tests/benchmarks/scipy_rp.py" "$2" "$3" --seconds "$seconds" --rounds 1 \
+      2>>"$out/scipy.log" >>"$lines.scipy.jsonl"
+    on 1 "$program" bench --stage rp --rna "$2" --annotation "$3" --seconds "$seconds" --rounds 1 \
+      --log-level warning 2>>"$out/bench.log" | grep '"stage":"rp"' >>"$lines.own.jsonl"
+  done
+  # The two must have computed the same.
+  paste <(figure sum <"$lines.own.jsonl") <(figure sum <"$lines.scipy.jsonl") |
+    awk -v name="$1" '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-9 * $1) { print name ": sums differ: " $0; bad = 1 } }
+      END { exit bad }' >&2 || fail "the two programs' potentials differ on $1" "Look at $lines.*.jsonl."
+  for measure in "all" "weights of peaks" "sums of cells" "memory beyond the inputs" "peak memory of the process"; do
+    grep "\"measure\":\"$measure" "$lines.scipy.jsonl" | figure median >"$lines.a"
+    grep "\"measure\":\"$measure" "$lines.own.jsonl" | figure median >"$lines.b"
+    local better unit ratio
+    unit=$(grep -m 1 "\"measure\":\"$measure" "$lines.own.jsonl" | sed 's/.*"unit":"\([^"]*\)".*/\1/')
+    # Of rates ours over theirs, of times and memory theirs over ours: above 1 is to our advantage.
+    if [[ $unit == */s ]]; then
+      better=$(ratios "$lines.b" "$lines.a" | spread)
+    else
+      better=$(ratios "$lines.a" "$lines.b" | spread)
+    fi
+    ratio=${better// / / }
+    local -a theirs ours
+    read -r -a theirs <<<"$(spread <"$lines.a")"
+    read -r -a ours <<<"$(spread <"$lines.b")"
+    printf '%-20s %-28s %-14s %10s %10s   %s\n' "$1" "$measure" "$unit" "${theirs[1]}" "${ours[1]}" "$ratio"
+  done
+  rm -f "$lines.a" "$lines.b"
+}
+
+compare_potentials() {
+  local data=${MGRN_DATA:-$MGRN_ROOT/../shared/data}
+  set_up_test_python
+  python=$(test_python)
+  if [[ -z $python ]]; then
+    say "no environment with SciPy: the regulatory potential is left out"
+    return
+  fi
+  printf '\nRegulatory potential on one core; %s rounds of %s s; above 1 is to the advantage of multigrnformer\n' \
+    "$rounds" "$seconds"
+  printf '%-20s %-28s %-14s %10s %10s   %s\n' data measure unit SciPy own "ratio least / middle / largest"
+  if [[ -e $data/mouse_cortex_snare/feature_bc_matrix.h5 ]]; then
+    one_rp mouse_cortex_snare "$data/mouse_cortex_snare/feature_bc_matrix.h5" "$data/annotation/mm10.refGene.tsv.gz"
+  else
+    say "no mouse_cortex_snare in $data: left out (MGRN_DATA=DIR)"
+  fi
+  local simulated=$out/simulated-${sizes[1]}-${sizes[3]}-${sizes[5]}
+  if [[ ! -e $simulated/multiome.h5 ]]; then
+    rm -rf "$simulated"
+    on 1 "$program" simulate --seed 1 "${sizes[@]}" --out "$simulated" --log-level warning >&2
+  fi
+  one_rp simulated "$simulated/multiome.h5" "$simulated/annotation.gtf.gz"
+}
+
+"$program" bench --stage adam --seconds 0.01 --rounds 1 --log-level warning 2>>"$out/bench.log" |
+  sed -n 1p | tee "$out/machine.jsonl" >&2
+for part in "${parts[@]}"; do
+  case $part in
+    step)
+      set_up_peer
+      compare_steps | tee "$out/step.txt"
+      ;;
+    rp) compare_potentials | tee "$out/rp.txt" ;;
+  esac
+done
+say "the lines as they were printed are in $out"
