@@ -55,9 +55,9 @@ double seconds_per_call(comm::Communicator& world, double seconds, const std::fu
 /// Processor, instruction sets, compiler, build: collective, one line per run.
 base::Json machine_facts(comm::Communicator& world);
 
-/// The pairs to learn on, with their sampler: those of --dataset, or drawn in memory with the statistics that
-/// default preparation gives a real dataset. `settings` are those of a training run.
-std::shared_ptr<train::Task> bench_task(const train::Settings& settings);
+/// Collective. The pairs to learn on, with their sampler: those of --dataset, or drawn in memory with the
+/// statistics that default preparation gives a real dataset. `settings` are those of a training run.
+std::shared_ptr<train::Task> bench_task(const train::Settings& settings, comm::Communicator& world);
 
 /// A folder that is gone when this is; on rank 0 only.
 class BenchFolder {

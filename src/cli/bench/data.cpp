@@ -104,9 +104,9 @@ std::shared_ptr<train::Task> drawn_task(const train::Settings& settings) {
 
 }  // namespace
 
-std::shared_ptr<train::Task> bench_task(const train::Settings& settings) {
+std::shared_ptr<train::Task> bench_task(const train::Settings& settings, comm::Communicator& world) {
   auto task = settings.datasets.empty() ? drawn_task(settings)
-                                        : std::make_shared<train::Task>(train::load_task(settings));
+                                        : std::make_shared<train::Task>(train::load_task(settings, world));
   // Validation and test have no part in what is measured.
   task->validation.clear();
   task->test.clear();

@@ -21,12 +21,6 @@
 namespace mgrn::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 train::Settings settings_for(const Config& config, int cells, const std::string& engine) {
   train::Settings settings = config.train;
   settings.shape.cells = cells;
@@ -64,17 +58,15 @@ struct Setup {
 std::vector<std::shared_ptr<Setup>> setups(const Config& config, const std::vector<std::string>& engines,
                                            comm::Communicator& world) {
   std::vector<std::shared_ptr<Setup>> list;
-  comm::agree(world, [&] {
-    for (const int cells : config.bench.cells) {
-      std::shared_ptr<train::Task> task;
-      for (const std::string& engine : engines) {
-        const train::Settings settings = settings_for(config, cells, engine);
-        model::validate(settings.shape);
-        task = task ? task : bench_task(settings);
-        list.push_back(std::make_shared<Setup>(settings, task));
-      }
+  for (const int cells : config.bench.cells) {
+    std::shared_ptr<train::Task> task;
+    for (const std::string& engine : engines) {
+      const train::Settings settings = settings_for(config, cells, engine);
+      comm::agree(world, [&] { model::validate(settings.shape); });
+      task = task ? task : bench_task(settings, world);
+      comm::agree(world, [&] { list.push_back(std::make_shared<Setup>(settings, task)); });
     }
-  });
+  }
   return list;
 }
 
@@ -161,89 +153,69 @@ class StepRun {
 
 // ---- the gradient sum --------------------------------------------------------------------------------
 
-/// A step made of the trainer's parts, to see what each takes where caches are as full as they are there.
+/// A step made of the trainer's parts, with the exact sum and without any: gradients then stay where their
+/// micro-batch left them, which costs as little as a sum of floats can. Engines convert gradients in the
+/// kernel that computes them, so what the sum takes shows only in the difference.
 class StepParts {
  public:
-  struct Seconds {
-    double all = 0;     ///< the step
-    double add = 0;     ///< converting and adding gradients, on the busiest thread
-    double reduce = 0;  ///< merging threads, all-reduce, back to float
-  };
-
   StepParts(std::shared_ptr<Setup> setup, comm::Communicator& world)
       : setup_(std::move(setup)),
         world_(world),
         parameters_(setup_->settings.shape),
-        adam_(parameters_, setup_->settings.adam),
-        gradient_(parameters_.values().size()) {
+        adam_(parameters_, setup_->settings.adam) {
     model::initialise(parameters_, setup_->settings.seed);
     const auto rows = static_cast<std::size_t>(setup_->team.micro_batch());
     for (int thread = 0; thread < setup_->team.threads(); ++thread) {
-      sums_.push_back(train::make_exact_sum(gradient_.size()));
+      sums_.push_back(train::make_exact_sum(parameters()));
       workers_.push_back({.inputs = std::vector<float>(rows * setup_->sample_size()),
                           .labels = std::vector<float>(rows),
                           .weights = std::vector<float>(rows, 1.0f),
                           .names = std::vector<std::uint64_t>(rows),
-                          .gradient = std::vector<float>(gradient_.size())});
+                          .gradient = std::vector<float>(parameters())});
       for (std::size_t row = 0; row < rows; ++row) {
         workers_.back().labels[row] = static_cast<float>(row % 2);
       }
     }
   }
 
-  std::size_t parameters() const { return gradient_.size(); }
+  std::size_t parameters() const { return parameters_.values().size(); }
   std::int64_t units() const {
     const auto micro_batch = static_cast<std::int64_t>(setup_->team.micro_batch());
     return (setup_->settings.batch + micro_batch - 1) / micro_batch;
   }
-  /// Micro-batches that the busiest thread adds up.
-  std::int64_t units_of_thread() const {
-    const std::int64_t workers = std::int64_t{world_.size()} * setup_->team.threads();
-    return (units() + workers - 1) / workers;
-  }
-
   /// Collective.
-  void step() {
-    const auto start = Clock::now();
+  void step(bool exact) {
     const std::int64_t ranks = world_.size();
     const std::int64_t stride = ranks * setup_->team.threads();
     setup_->team.run([&](int thread) {
       Worker& worker = workers_[static_cast<std::size_t>(thread)];
       train::GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
+      model::Engine& engine = setup_->team.engine(thread);
       sum.start(train::kScales[0]);
-      worker.add = 0;
       for (std::int64_t unit = world_.rank() + thread * ranks; unit < units(); unit += stride) {
-        compute_unit(setup_->team.engine(thread), worker, unit, sum);
+        const model::MicroBatch batch = gather(worker, unit);
+        if (!exact) {
+          engine.gradient(parameters_, batch, worker.gradient);
+          continue;
+        }
+        const auto statistics = engine.accumulate(parameters_, batch, *sum.direct());
+        sum.note({.loss = statistics.loss, .live_hidden = statistics.live_hidden});
+      }
+      if (exact) {
+        engine.finish(*sum.direct());
       }
     });
-    const auto computed = Clock::now();
-    for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
-      sums_[0]->merge(*sums_[thread]);
-    }
-    const train::ReductionOutcome outcome = sums_[0]->reduce(world_, gradient_);
-    seconds_.reduce += seconds_since(computed);
-    if (outcome.usable()) {
-      const float scale = 1.0f / static_cast<float>(setup_->settings.batch);
-      for (float& value : gradient_) {
-        value *= scale;
+    if (exact) {
+      for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
+        sums_[0]->merge(*sums_[thread]);
       }
-      adam_.step(parameters_, gradient_);
+      if (sums_[0]->reduce(world_, setup_->settings.batch, workers_[0].gradient).usable()) {
+        adam_.step(parameters_, workers_[0].gradient);
+      }
+    } else {
+      adam_.step(parameters_, workers_[0].gradient);
     }
-    double add = 0;
-    for (const Worker& worker : workers_) {
-      add = std::max(add, worker.add);
-    }
-    seconds_.add += add;
-    seconds_.all += seconds_since(start);
-    ++steps_;
     first_sample_ += units() * setup_->team.micro_batch();
-  }
-
-  /// Since the last call, per step.
-  Seconds take() {
-    const double steps = static_cast<double>(std::exchange(steps_, 0));
-    const Seconds total = std::exchange(seconds_, {});
-    return {.all = total.all / steps, .add = total.add / steps, .reduce = total.reduce / steps};
   }
 
  private:
@@ -251,10 +223,9 @@ class StepParts {
     std::vector<float> inputs, labels, weights;
     std::vector<std::uint64_t> names;
     std::vector<float> gradient;
-    double add = 0;
   };
 
-  void compute_unit(model::Engine& engine, Worker& worker, std::int64_t unit, train::GradientSum& sum) {
+  model::MicroBatch gather(Worker& worker, std::int64_t unit) {
     const std::int64_t rows = setup_->team.micro_batch();
     for (std::int64_t row = 0; row < rows; ++row) {
       setup_->gather(
@@ -262,28 +233,20 @@ class StepParts {
           std::span(worker.inputs)
               .subspan(static_cast<std::size_t>(row) * setup_->sample_size(), setup_->sample_size()));
     }
-    const model::StepStatistics statistics = engine.gradient(parameters_,
-                                                             {.samples = static_cast<int>(rows),
-                                                              .inputs = worker.inputs,
-                                                              .labels = worker.labels,
-                                                              .weights = worker.weights,
-                                                              .names = worker.names},
-                                                             worker.gradient);
-    const auto start = Clock::now();
-    sum.add(worker.gradient, {.loss = statistics.loss, .live_hidden = statistics.live_hidden});
-    worker.add += seconds_since(start);
+    return {.samples = static_cast<int>(rows),
+            .inputs = worker.inputs,
+            .labels = worker.labels,
+            .weights = worker.weights,
+            .names = worker.names};
   }
 
   std::shared_ptr<Setup> setup_;
   comm::Communicator& world_;
   model::Parameters parameters_;
   train::Adam adam_;
-  std::vector<float> gradient_;
   std::vector<std::unique_ptr<train::GradientSum>> sums_;
   std::vector<Worker> workers_;
   std::int64_t first_sample_ = 0;
-  Seconds seconds_;
-  std::int64_t steps_ = 0;
 };
 
 }  // namespace
@@ -336,9 +299,12 @@ BenchCases reduction_cases(const Config& config, comm::Communicator& world) {
   for (auto& setup : setups(config, config.bench.engines, world)) {
     std::shared_ptr<StepParts> parts;
     comm::agree(world, [&] { parts = std::make_shared<StepParts>(setup, world); });
-    // One round measures all three; the first case of a round runs it for the others.
-    auto latest = std::make_shared<StepParts::Seconds>();
-    const double elements = static_cast<double>(parts->parameters());
+    struct Seconds {
+      double exact = 0;
+      double plain = 0;
+    };
+    // One round measures all of them; the first case of a round runs it for the others.
+    auto latest = std::make_shared<Seconds>();
     const auto add_case = [&](const char* measure, const char* unit, std::function<double()> figure,
                               bool runs) {
       base::Json facts = bench_facts(config, world, "reduction", measure, setup->team.engine_name(),
@@ -348,26 +314,26 @@ BenchCases reduction_cases(const Config& config, comm::Communicator& world) {
                        .unit = unit,
                        .round = [&world, parts, latest, runs, figure = std::move(figure)](double seconds) {
                          if (runs) {
-                           parts->step();
-                           parts->take();  // the first one, which fills caches and pages
-                           seconds_per_call(world, seconds, [&] { parts->step(); });
-                           *latest = parts->take();
-                           std::array<double, 3> slowest = {latest->all, latest->add, latest->reduce};
-                           world.all_reduce(slowest, comm::Reduction::maximum);
-                           *latest = {.all = slowest[0], .add = slowest[1], .reduce = slowest[2]};
+                           *latest = {};
+                           // Short turns, so that a change of the machine's speed falls on both.
+                           constexpr int kTurns = 10;
+                           for (int turn = 0; turn < kTurns; ++turn) {
+                             const double share = seconds / (2 * kTurns);
+                             latest->exact +=
+                                 seconds_per_call(world, share, [&] { parts->step(true); }) / kTurns;
+                             latest->plain +=
+                                 seconds_per_call(world, share, [&] { parts->step(false); }) / kTurns;
+                           }
                          }
                          return figure();
                        }});
     };
-    const double units = static_cast<double>(parts->units_of_thread());
+    const double conversions = static_cast<double>(parts->parameters()) * static_cast<double>(parts->units());
     add_case(
-        "add one micro-batch", "ns per element",
-        [latest, elements, units] { return latest->add / units / elements * 1e9; }, true);
+        "conversion, sum, all-reduce, back to float", "ns per element and micro-batch",
+        [latest, conversions] { return (latest->exact - latest->plain) / conversions * 1e9; }, true);
     add_case(
-        "merge, all-reduce, back to float", "ns per element",
-        [latest, elements] { return latest->reduce / elements * 1e9; }, false);
-    add_case(
-        "share of the step", "share", [latest] { return (latest->add + latest->reduce) / latest->all; },
+        "share of the step", "share", [latest] { return (latest->exact - latest->plain) / latest->exact; },
         false);
   }
   return cases;
