@@ -180,6 +180,65 @@ TEST(Attention, BothWaysMatchDoublePrecisionOverManyDraws) {
   EXPECT_GT(panelled, 50) << "panels are taken";
 }
 
+// Largest error over largest value, over many draws; the largest value counts for no less than a tenth of
+// what even weights and values of random sign would give, as in Worst. MGRN_TEST_CASES=10000 draws as many as
+// the figures of docs/performance.md.
+TEST(Attention, LinearTimeHoldsItsBoundsOverRandomCases) {
+  const char* asked = std::getenv("MGRN_TEST_CASES");
+  const int cases = asked != nullptr ? std::atoi(asked) : 200;
+  struct Largest {
+    double output = 0, gradient = 0, two_points = 0;
+  };
+  const auto extent = [](const std::vector<float>& x) {
+    const auto [low, high] = std::ranges::minmax(x);
+    return (static_cast<double>(high) - static_cast<double>(low)) / 2;
+  };
+  const auto top = [](const std::vector<float>& x) {
+    return static_cast<double>(
+        std::fabs(*std::ranges::max_element(x, {}, [](float v) { return std::fabs(v); })));
+  };
+  const auto error = [](const std::vector<float>& values, const std::vector<double>& truth, double usual) {
+    double difference = 0, size = 0.1 * usual;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      difference = std::max(difference, std::fabs(static_cast<double>(values[i]) - truth[i]));
+      size = std::max(size, std::fabs(truth[i]));
+    }
+    return difference / size;
+  };
+  for (const cpu::Kernels* kernels : test::available_kernels()) {
+    for (const bool linear : {true, false}) {
+      Largest largest;
+      for (int n = 0; n < cases; ++n) {
+        base::PhiloxStream random(2024, static_cast<std::uint64_t>(n));
+        constexpr Cloud kClouds[] = {Cloud::gaussian, Cloud::uniform, Cloud::two_points, Cloud::skewed};
+        const Cloud cloud = kClouds[n % 4];
+        const double range = std::pow(10.0, 3 * random.uniform() - 2);  // 0.01 to 10
+        const int cells = 64 + static_cast<int>(random.below(450));
+        const Head head =
+            make_head(cells, range, cloud, random.uniform() - 0.5, static_cast<std::uint64_t>(n));
+        const Gradients exact = exact_attention(head);
+        const Computed got = compute(*kernels, head, linear);
+        const double root = std::sqrt(static_cast<double>(cells));
+        const double g = top(head.g), v = extent(head.v);
+        // An output is a mean of values, so their extent is its scale.
+        largest.output = std::max(largest.output, error(got.o, exact.o, 10 * v));
+        const double gradient = std::max({error(got.dq, exact.dq, g * v * extent(head.k)),
+                                          error(got.dk, exact.dk, g * v * top(head.q) / root),
+                                          error(got.dv, exact.dv, g / root)});
+        double& worst = cloud == Cloud::two_points ? largest.two_points : largest.gradient;
+        worst = std::max(worst, gradient);
+      }
+      std::printf("%s/%s: output %.1e, gradients %.1e, with two-point keys %.1e\n",
+                  linear ? "linear" : "quadratic", kernels->name, largest.output, largest.gradient,
+                  largest.two_points);
+      EXPECT_LE(largest.output, 1e-6) << kernels->name;
+      // The quadratic twin, without any series, reaches 1.3e-5 too: where softmax saturates, float32 ends.
+      EXPECT_LE(largest.gradient, linear && kernels->lanes > 4 ? 1e-5 : 2e-5) << kernels->name;
+      EXPECT_LE(largest.two_points, 3e-5) << kernels->name;
+    }
+  }
+}
+
 TEST(Attention, LinearTimeIsTakenAtPracticalRangesAndLengths) {
   for (const cpu::Kernels* kernels : test::available_kernels()) {
     for (const double range : {0.5, 2.0, 4.0, 8.0, 16.0, 30.0, 40.0}) {

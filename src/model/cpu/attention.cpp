@@ -28,7 +28,7 @@ struct Attention::State {
         qkv_gradient(3 * heads * padded),
         rows(cpu::kScratchRows * (padded + cpu::kMaxPanels * cpu::kTokenBlock)),
         centre(heads),
-        slots(heads * padded),
+        panels(heads * padded),
         plans(heads),
         output(padded) {
     dims.cells = cells;
@@ -44,7 +44,7 @@ struct Attention::State {
     layer.inverse_total = inverse_total.data();
     layer.key_weight = key_weight.data();
     layer.centre = centre.data();
-    layer.slot = slots.data();
+    layer.panel_of = panels.data();
     layer.plan = plans.data();
     scratch.mixed_gradient = mixed_gradient.data();
     scratch.qkv_gradient = qkv_gradient.data();
@@ -82,7 +82,7 @@ struct Attention::State {
   std::size_t heads;
   cpu::Aligned<float> qkv, mixed, slope, inverse_total, key_weight, mixed_gradient, qkv_gradient, rows;
   std::vector<float> centre;
-  std::vector<int> slots;
+  cpu::Aligned<int> panels;
   std::vector<cpu::HeadPlan> plans;
   std::vector<float> output;
   cpu::Dimensions dims;

@@ -20,6 +20,9 @@ namespace mgrn::model::cpu {
 namespace {
 
 constexpr float kLargestKappa = 16.0f;
+/// The same for the way back, which sums over queries: where most of them lie at t, off the middle, a key at
+/// s = -1 gets e^(-R t) of each from terms of the size e^(R t). Bounds R times the mean of t.
+constexpr float kLargestSkew = 2.0f;
 /// Moments of the longest polynomial and one more, rounded up to what is summed together.
 constexpr int kMomentRoom = (kMaxTerms + 4) / 4 * 4;
 
@@ -87,9 +90,9 @@ inline bool linear_pays(const Dimensions& d, int panels, int terms) {
   return linear < 30 * d.padded;
 }
 
-/// Cuts the range of queries into `count` equal panels and sorts the queries into them (stable).
+/// Cuts the range of queries into `count` equal panels; panel_of[i] is query i's, -1 for padding.
 inline void assign_panels(const Dimensions& d, const float* q, float low, float high, int count,
-                          HeadPlan& plan, int* slot) {
+                          HeadPlan& plan, int* panel_of) {
   const float width = (high - low) / static_cast<float>(count);
   plan.panels = count;
   for (int p = 0; p < count; ++p) {
@@ -101,37 +104,57 @@ inline void assign_panels(const Dimensions& d, const float* q, float low, float 
     plan.panel[0].end = d.padded;
     return;
   }
-  int members[kMaxPanels] = {};
   const float inverse = 1.0f / width;
-  for (int i = 0; i < d.cells; ++i) {
-    int p = static_cast<int>((q[i] - low) * inverse);
-    p = p < 0 ? 0 : p >= count ? count - 1 : p;
-    slot[i] = p;
-    ++members[p];
+  for (int i = 0; i < d.padded; i += kLanes) {
+    const Vector place = at_least((load(q + i) - low) * inverse, Vector{});
+    *reinterpret_cast<Integers*>(panel_of + i) =
+        __builtin_convertvector(at_most(place, splat(static_cast<float>(count - 1))), Integers);
   }
-  int next[kMaxPanels];
-  int begin = 0;
-  for (int p = 0; p < count; ++p) {
-    next[p] = plan.panel[p].begin = begin;
-    begin += (members[p] + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-    plan.panel[p].end = begin;
-  }
-  for (int i = 0; i < d.cells; ++i) slot[i] = next[slot[i]]++;
+  for (int i = d.cells; i < d.padded; ++i) panel_of[i] = -1;
 }
 
-/// sorted[slot[i]] = x[i]; what no query fills is `fill` of its panel.
-inline void scatter(const Dimensions& d, const float* x, const HeadPlan& plan, const int* slot, bool centres,
-                    float* sorted) {
+/// Sorts rows by panel, stable: to[r] gets from[r]'s values of the first panel's queries, then those of the
+/// second, each panel starting on a block. What no query fills is fill[r], or, where that is null, the
+/// panel's centre. Sets the panels' slots. Rows have slot_room: whole vectors are stored.
+template <int kRows>
+inline void sort_by_panel(const Dimensions& d, const int* panel_of, HeadPlan& plan,
+                          const float* const (&from)[kRows], float* const (&to)[kRows],
+                          const float* const (&fill)[kRows]) {
+  int next = 0;
   for (int p = 0; p < plan.panels; ++p) {
-    const float fill = centres ? plan.panel[p].query_centre : 0.0f;
-    for (int n = plan.panel[p].begin; n < plan.panel[p].end; ++n) sorted[n] = fill;
+    Panel& panel = plan.panel[p];
+    panel.begin = next;
+    for (int i = 0; i < d.padded; i += kLanes) {
+      const unsigned mask = lanes_equal(*reinterpret_cast<const Integers*>(panel_of + i), p);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) store_loose(to[r] + next, compress(load(from[r] + i), mask));
+      next += __builtin_popcount(mask);
+    }
+    panel.end = (next + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+    for (; next < panel.end; ++next) {
+      for (int r = 0; r < kRows; ++r) to[r][next] = fill[r] != nullptr ? *fill[r] : panel.query_centre;
+    }
   }
-  for (int i = 0; i < d.cells; ++i) sorted[slot[i]] = x[i];
 }
 
-inline void gather(const Dimensions& d, const float* sorted, const int* slot, float* x) {
-  for (int i = 0; i < d.cells; ++i) x[i] = sorted[slot[i]];
-  for (int i = d.cells; i < d.padded; ++i) x[i] = 0.0f;
+/// The way back: to[r][i] is from[r]'s value of query i; padding gets 0.
+template <int kRows>
+inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& plan,
+                   const float* const (&from)[kRows], float* const (&to)[kRows]) {
+  int next[kMaxPanels];
+  for (int p = 0; p < plan.panels; ++p) next[p] = plan.panel[p].begin;
+  for (int i = 0; i < d.padded; i += kLanes) {
+    const Integers panels = *reinterpret_cast<const Integers*>(panel_of + i);
+    Vector result[kRows] = {};
+    for (int p = 0; p < plan.panels; ++p) {
+      const unsigned mask = lanes_equal(panels, p);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) result[r] = expand(load_loose(from[r] + next[p]), mask, result[r]);
+      next[p] += __builtin_popcount(mask);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) store(to[r] + i, result[r]);
+  }
 }
 
 /// Evaluates one panel; leaves the keys' weights in w. Returns false where a condition of the method fails.
@@ -238,11 +261,20 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
   return bottom > 0.0f && kappa <= kLargestKappa * bottom;
 }
 
+/// Smallest, largest and mean of a row.
+struct RowRange {
+  float low;
+  float high;
+  float mean;
+};
+
 /// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred),
 /// key_weight (written): [padded]; rows: five rows of slot_room.
-inline bool linear_forward(const Dimensions& d, const float* q, float low, float high, const float* keys,
-                           const float* values, float* key_weight, float* rows, HeadPlan& plan, int* slot,
+inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& queries, const float* keys,
+                           const float* values, float* key_weight, float* rows, HeadPlan& plan, int* panel_of,
                            float* mixed, float* slope, float* inverse_total) {
+  const float low = queries.low;
+  const float high = queries.high;
   const float range = 0.5f * (high - low) * plan.key_half;
   if (!(range < 3.4f * kMaxPanels)) return false;
   const int room = slot_room(d);
@@ -252,21 +284,24 @@ inline bool linear_forward(const Dimensions& d, const float* q, float low, float
   float* sorted_inverse = rows + 3 * room;
   int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
   for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count += (count + 1) / 2) {
-    assign_panels(d, q, low, high, count, plan, slot);
+    assign_panels(d, q, low, high, count, plan, panel_of);
     bool good = true;
     if (count == 1) {
-      good = evaluate_panel(d, q, keys, values, plan, plan.panel[0], key_weight, mixed, slope, inverse_total);
+      Panel& panel = plan.panel[0];
+      good = evaluate_panel(d, q, keys, values, plan, panel, key_weight, mixed, slope, inverse_total);
+      const float skew =
+          (queries.mean - panel.query_centre) * (plan.key_half + __builtin_fabsf(panel.key_centre));
+      good = good && __builtin_fabsf(skew) <= kLargestSkew;
     } else {
-      scatter(d, q, plan, slot, true, sorted);
+      sort_by_panel<1>(d, panel_of, plan, {q}, {sorted}, {nullptr});
       for (int p = 0; p < count && good; ++p) {
         if (plan.panel[p].begin == plan.panel[p].end) continue;
         good = evaluate_panel(d, sorted, keys, values, plan, plan.panel[p], key_weight, sorted_mixed,
                               sorted_slope, sorted_inverse);
       }
       if (good) {
-        gather(d, sorted_mixed, slot, mixed);
-        gather(d, sorted_slope, slot, slope);
-        gather(d, sorted_inverse, slot, inverse_total);
+        unsort<3>(d, panel_of, plan, {sorted_mixed, sorted_slope, sorted_inverse},
+                  {mixed, slope, inverse_total});
       }
     }
     if (good) return true;
@@ -332,9 +367,9 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
 
 /// Gradients of keys and values of a head that linear_forward computed. rows: four rows of slot_room.
 inline void linear_backward(const Dimensions& d, const float* q, const float* keys, const float* values,
-                            const float* key_weight, const HeadPlan& plan, const int* slot,
-                            const float* mixed, const float* inverse_total, const float* gradient,
-                            float* rows, float* key_gradient, float* value_gradient) {
+                            const float* key_weight, HeadPlan& plan, const int* panel_of, const float* mixed,
+                            const float* inverse_total, const float* gradient, float* rows,
+                            float* key_gradient, float* value_gradient) {
   if (plan.panels == 1) {
     const Panel& panel = plan.panel[0];
     const Vector centre = splat(panel.query_centre);
@@ -355,9 +390,9 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
   float* sorted_q = rows + 2 * room;
   float* sorted_mixed = rows + 3 * room;
   for (int i = 0; i < d.padded; i += kLanes) store(x + i, load(gradient + i) * load(inverse_total + i));
-  scatter(d, x, plan, slot, false, sorted_x);
-  scatter(d, q, plan, slot, true, sorted_q);
-  scatter(d, mixed, plan, slot, false, sorted_mixed);
+  constexpr float kZero = 0.0f;
+  sort_by_panel<3>(d, panel_of, plan, {x, q, mixed}, {sorted_x, sorted_q, sorted_mixed},
+                   {&kZero, nullptr, &kZero});
   float* w = x;  // no longer needed
   for (int j = 0; j < d.padded; j += kLanes) {
     store(key_gradient + j, Vector{});

@@ -14,24 +14,21 @@
 namespace mgrn::model::cpu {
 namespace {
 
-/// Smallest and largest of a row.
-struct RowRange {
-  float low;
-  float high;
-};
-
 inline RowRange row_range(const Dimensions& d, const float* row) {
   Vector low[2] = {load(row), load(row)};
   Vector high[2] = {low[0], low[0]};
+  Vector total[2] = {};
   for (int n = 0; n < d.padded; n += 2 * kLanes) {
 #pragma GCC unroll 2
     for (int u = 0; u < 2; ++u) {
       const Vector x = load(row + n + u * kLanes);
       low[u] = at_most(x, low[u]);
       high[u] = at_least(x, high[u]);
+      total[u] += x;
     }
   }
-  return {smallest(at_most(low[0], low[1])), largest(at_least(high[0], high[1]))};
+  return {smallest(at_most(low[0], low[1])), largest(at_least(high[0], high[1])),
+          sum(total[0] + total[1]) / static_cast<float>(d.padded)};
 }
 
 inline void subtract(const Dimensions& d, float* row, float middle) {
@@ -65,9 +62,9 @@ inline void attention(const Dimensions& d, const LayerState& state, const Scratc
       bool done = false;
       if (d.linear) {
         const RowRange query_range = row_range(d, q);
-        done = linear_forward(d, q, query_range.low, query_range.high, keys, values,
-                              state.key_weight + head * d.padded, scratch.rows, plan,
-                              state.slot + head * d.padded, mixed, slope, inverse_total);
+        done =
+            linear_forward(d, q, query_range, keys, values, state.key_weight + head * d.padded, scratch.rows,
+                           plan, state.panel_of + head * d.padded, mixed, slope, inverse_total);
       }
       if (!done) quadratic_forward(d, q, keys, values, plan.key_half, mixed, slope, inverse_total);
     }
@@ -109,12 +106,12 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
                scratch.rows, dq, dk, dv);
       continue;
     }
-    const HeadPlan& plan = state.plan[head];
+    HeadPlan& plan = state.plan[head];
     const float* slope = state.slope + head * d.padded;
     for (int n = 0; n < d.padded; n += kLanes) store(dq + n, load(gradient + n) * load(slope + n));
     if (plan.panels > 0) {
       linear_backward(d, q, keys, values, state.key_weight + head * d.padded, plan,
-                      state.slot + head * d.padded, mixed, inverse_total, gradient, scratch.rows, dk, dv);
+                      state.panel_of + head * d.padded, mixed, inverse_total, gradient, scratch.rows, dk, dv);
     } else {
       quadratic_backward(d, q, keys, values, plan.key_half, mixed, inverse_total, gradient, scratch.rows, dk,
                          dv);

@@ -91,7 +91,7 @@ class FusedEngine final : public Engine {
         layer_sums_(static_cast<std::size_t>(shape.layers)),
         states_(static_cast<std::size_t>(micro_batch) * static_cast<std::size_t>(shape.layers)),
         floats_(place(nullptr)),
-        slots_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
+        panels_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
         plans_(states_.size() * static_cast<std::size_t>(dims_.heads)),
         masks_(dropout > 0 ? states_.size() * mask_words() : 0),
         positions_(static_cast<std::size_t>(dims_.width * dims_.padded)) {
@@ -104,7 +104,7 @@ class FusedEngine final : public Engine {
     }
     place(floats_.data());
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      states_[i].slot = slots_.data() + i * static_cast<std::size_t>(dims_.heads * dims_.padded);
+      states_[i].panel_of = panels_.data() + i * static_cast<std::size_t>(dims_.heads * dims_.padded);
       states_[i].plan = plans_.data() + i * static_cast<std::size_t>(dims_.heads);
     }
   }
@@ -517,7 +517,7 @@ class FusedEngine final : public Engine {
   float* sample_sums_ = nullptr;
   float* batch_sums_ = nullptr;
   Aligned<float> floats_;
-  Aligned<int> slots_;
+  Aligned<int> panels_;
   Aligned<HeadPlan> plans_;
   Aligned<std::uint32_t> masks_;
   std::vector<float> positions_;

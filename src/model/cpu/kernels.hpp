@@ -87,7 +87,7 @@ struct LayerState {
   float *norm1, *norm2;    ///< [width][padded]: normalised values before scale and shift
   float *scale1, *scale2;  ///< [padded]: 1 / standard deviation
   float* centre;           ///< [width]: middle of the values, which `mixed` lacks
-  int* slot;               ///< [heads][padded]: place of a query in its panel, when panels > 1
+  int* panel_of;           ///< [heads][padded]: a query's panel, when there are several
   HeadPlan* plan;          ///< [heads]
   /// Dropout words [width + inner + width][padded / kTokenBlock] of the three sites; null without dropout.
   const std::uint32_t* masks;

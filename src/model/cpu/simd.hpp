@@ -187,6 +187,75 @@ inline float smallest(Vector value) {
   return result;
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// Lane permutations for compress() and expand(), by mask.
+struct LaneMoves {
+  alignas(32) std::int32_t compress[256][8];
+  alignas(32) std::int32_t expand[256][8];
+};
+constexpr LaneMoves kLaneMoves = [] {
+  LaneMoves moves{};
+  for (int mask = 0; mask < 256; ++mask) {
+    int next = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+      moves.expand[mask][lane] = next;
+      if ((mask >> lane & 1) != 0) moves.compress[mask][next++] = lane;
+    }
+  }
+  return moves;
+}();
+#endif
+
+/// Bit `lane` where the lanes equal `number`.
+inline unsigned lanes_equal(Integers lanes, std::int32_t number) {
+#if defined(__AVX512F__)
+  return _mm512_cmpeq_epi32_mask(reinterpret_cast<__m512i>(lanes), _mm512_set1_epi32(number));
+#elif defined(__AVX2__) && defined(__FMA__)
+  return static_cast<unsigned>(
+      _mm256_movemask_ps(reinterpret_cast<__m256>(Integers{} + (lanes == Integers{} + number))));
+#else
+  unsigned mask = 0;
+  for (int lane = 0; lane < kLanes; ++lane) mask |= (lanes[lane] == number ? 1u : 0u) << lane;
+  return mask;
+#endif
+}
+
+/// The lanes of `value` whose bit is set, moved to the front in their order; the rest holds anything.
+inline Vector compress(Vector value, unsigned mask) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_compress_ps(static_cast<__mmask16>(mask), value);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_permutevar8x32_ps(
+      value, _mm256_load_si256(reinterpret_cast<const __m256i*>(kLaneMoves.compress[mask])));
+#else
+  Vector result = value;
+  int next = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if ((mask >> lane & 1) != 0) result[next++] = value[lane];
+  }
+  return result;
+#endif
+}
+
+/// The inverse: the first lanes of `packed`, in their order, to the lanes whose bit is set; others keep
+/// `rest`.
+inline Vector expand(Vector packed, unsigned mask, Vector rest) {
+#if defined(__AVX512F__)
+  return _mm512_mask_expand_ps(rest, static_cast<__mmask16>(mask), packed);
+#elif defined(__AVX2__) && defined(__FMA__)
+  const Vector moved = _mm256_permutevar8x32_ps(
+      packed, _mm256_load_si256(reinterpret_cast<const __m256i*>(kLaneMoves.expand[mask])));
+  const Integers bit{1, 2, 4, 8, 16, 32, 64, 128};
+  return ((Integers{} + static_cast<std::int32_t>(mask)) & bit) != 0 ? moved : rest;
+#else
+  int next = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if ((mask >> lane & 1) != 0) rest[lane] = packed[next++];
+  }
+  return rest;
+#endif
+}
+
 /// `value` where first + lane < limit, else 0.
 inline Vector keep_below(Vector value, int first, int limit) {
   for (int lane = 0; lane < kLanes; ++lane) {

@@ -97,24 +97,36 @@ MGRN_INLINE void outer_tile(const float* g, int g_stride, const float* x, int x_
   }
 }
 
+template <int kOuts>
+MGRN_INLINE void outer_rows(const float* g, int g_stride, const float* x, int x_stride, int ins, int cells,
+                            float* weight_sums, float* bias_sums) {
+  outer_tile<kOuts, 2, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
+  int i = 2;
+  for (; i + 4 <= ins; i += 4) {
+    outer_tile<kOuts, 4, false>(g, g_stride, x + i * x_stride, x_stride, ins, cells, weight_sums + i * kLanes,
+                                bias_sums);
+  }
+  for (; i < ins; i += 2) {
+    outer_tile<kOuts, 2, false>(g, g_stride, x + i * x_stride, x_stride, ins, cells, weight_sums + i * kLanes,
+                                bias_sums);
+  }
+}
+
 /// Weight and bias gradient of a dense layer: weight_sums[o][i] += g[o] x[i], bias_sums[o] += g[o], lane by
 /// lane. outs and ins are even, as all widths of the encoder are.
 MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, int x_stride, int ins,
                        int cells, float* weight_sums, float* bias_sums) {
-  for (int o = 0; o < outs; o += 2) {
-    const float* left = g + o * g_stride;
-    float* sums = weight_sums + o * ins * kLanes;
-    float* bias = bias_sums + o * kLanes;
-    outer_tile<2, 2, true>(left, g_stride, x, x_stride, ins, cells, sums, bias);
-    int i = 2;
-    for (; i + 4 <= ins; i += 4) {
-      outer_tile<2, 4, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes,
-                              bias);
+  int o = 0;
+  // Sixteen sums and their operands fit 32 registers.
+  if constexpr (kLanes == 16) {
+    for (; o + 4 <= outs; o += 4) {
+      outer_rows<4>(g + o * g_stride, g_stride, x, x_stride, ins, cells, weight_sums + o * ins * kLanes,
+                    bias_sums + o * kLanes);
     }
-    for (; i < ins; i += 2) {
-      outer_tile<2, 2, false>(left, g_stride, x + i * x_stride, x_stride, ins, cells, sums + i * kLanes,
-                              bias);
-    }
+  }
+  for (; o < outs; o += 2) {
+    outer_rows<2>(g + o * g_stride, g_stride, x, x_stride, ins, cells, weight_sums + o * ins * kLanes,
+                  bias_sums + o * kLanes);
   }
 }
 
