@@ -82,7 +82,9 @@ class Dataset {
  public:
   explicit Dataset(const std::filesystem::path& file);
   ~Dataset();
+  Dataset(const Dataset&) = delete;
   Dataset(Dataset&&) noexcept;
+  Dataset& operator=(const Dataset&) = delete;
   Dataset& operator=(Dataset&&) noexcept;
 
   const DatasetHeader& header() const;
