@@ -110,7 +110,7 @@ void Error::format() {
 }
 
 void throw_error(ExitCode code, ErrorText text, int rank) {
-  const auto* const type =
+  const auto type =
       std::find_if(kTypes.begin(), kTypes.end(), [code](const auto& entry) { return entry.first == code; });
   const Raise throw_it = type != kTypes.end() ? type->second : raise<InternalError>;
   throw_it(std::move(text), rank);

@@ -67,7 +67,8 @@ std::string command_help(const Command& command) {
     left += left.size() + 2 > kHelpColumn ? "\n" + std::string(kHelpColumn, ' ')
                                           : std::string(kHelpColumn - left.size(), ' ');
     const std::string value = key.flag ? "" : key.get();
-    text += left + wrapped(key.help + (value.empty() ? "" : " [" + value + "]"), kHelpColumn) + "\n";
+    const std::string right = value.empty() ? key.help : fmt::format("{} [{}]", key.help, value);
+    text += fmt::format("{}{}\n", left, wrapped(right, kHelpColumn));
   }
   return text;
 }

@@ -164,6 +164,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
                                   [&](const Command& command) { return command.name == arguments[0]; });
   if (place == list.end()) {
     std::vector<std::string> names;
+    names.reserve(list.size());
     for (const auto& command : list) {
       names.push_back(command.name);
     }
@@ -182,7 +183,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
   place->keys(table, config);
 
   const auto given = read_command_line({arguments.begin() + 1, arguments.end()}, *place, table);
-  if (given.count("help") != 0) {
+  if (given.contains("help")) {
     invocation.text = command_help(*place);
     return;
   }
@@ -190,7 +191,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     const std::filesystem::path path(file->second);
     for (const auto& [name, value] : read_config_file(path, place->name)) {
       const Key* key = table.find(name);
-      if (key != nullptr && given.count(name) == 0 && name != "config") {
+      if (key != nullptr && !given.contains(name) && name != "config") {
         key->set(key->path ? rebase_paths(value, path.parent_path()) : value);
         config.given.insert(name);
       }
@@ -200,10 +201,10 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     table.find(name)->set(value);
     config.given.insert(name);
   }
-  if (config.given.count("model.heads") == 0) {
+  if (!config.given.contains("model.heads")) {
     config.train.shape.heads = config.train.shape.width;
   }
-  if (config.given.count("train.seed") == 0) {
+  if (!config.given.contains("train.seed")) {
     config.train.seed = config.train.split.seed;
   }
   config.train.config_text = resolved_config(table);
@@ -228,7 +229,7 @@ std::string resolved_config(const KeyTable& table) {
   for (const auto& [section, keys] : sections) {
     text += "\n[" + section + "]\n";
     for (const auto& [name, value] : keys) {
-      text += name + " = " + value + "\n";
+      text += fmt::format("{} = {}\n", name, value);
     }
   }
   return text;

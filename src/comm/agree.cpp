@@ -84,7 +84,7 @@ bool line_at(const std::string& text, std::size_t& position, std::string& line) 
 
 }  // namespace
 
-void throw_agreed(Communicator& communicator, std::exception_ptr mine) {
+void throw_agreed(Communicator& communicator, const std::exception_ptr& mine) {
   // One small all-reduce when all is well; the text travels only when there is one.
   std::array<std::int64_t, 1> first{mine ? communicator.rank() : communicator.size()};
   communicator.all_reduce(std::span<std::int64_t>(first), Reduction::minimum);

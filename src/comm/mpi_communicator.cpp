@@ -196,6 +196,7 @@ std::vector<Bytes> MpiCommunicator::gather(std::span<const std::byte> mine, int 
 std::vector<Bytes> MpiCommunicator::exchange(std::vector<Bytes> to_rank) {
   check_destinations(to_rank.size(), size_);
   std::vector<std::uint64_t> out_sizes;
+  out_sizes.reserve(to_rank.size());
   for (const auto& part : to_rank) {
     out_sizes.push_back(part.size());
   }

@@ -79,7 +79,7 @@ struct MpiSession::State {
 
   // Waits until every rank has come to its end. A communicator of its own, so that it never meets a
   // collective of the program; it sleeps between looks, for others may still compute on these cores.
-  bool everyone_arrives(double patience_s) {
+  bool everyone_arrives(double patience_s) const {
     MPI_Request request = MPI_REQUEST_NULL;
     if (MPI_Ibarrier(farewell_handle, &request) != MPI_SUCCESS) {
       return false;

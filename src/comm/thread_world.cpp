@@ -6,6 +6,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -138,12 +139,13 @@ class ThreadCommunicator final : public Communicator {
 
   std::vector<Bytes> exchange(std::vector<Bytes> to_rank) override {
     check_destinations(to_rank.size(), size());
-    enter({"exchange", 0, 0, &to_rank});
+    std::vector<Bytes>* const mine = &to_rank;
+    enter({"exchange", 0, 0, &mine});
     std::vector<Bytes> from;
+    from.reserve(to_rank.size());
     for (int other = 0; other < size(); ++other) {
       // Only this rank reads the part that is meant for it, so it may take it.
-      auto& parts =
-          *const_cast<std::vector<Bytes>*>(static_cast<const std::vector<Bytes>*>(offer(other).data));
+      auto& parts = **static_cast<std::vector<Bytes>* const*>(offer(other).data);
       from.push_back(std::move(parts[static_cast<std::size_t>(rank_)]));
     }
     leave("exchange");
@@ -218,6 +220,7 @@ class ThreadCommunicator final : public Communicator {
 
   std::vector<Bytes> copy_all() const {
     std::vector<Bytes> all;
+    all.reserve(group_->members.size());
     for (int other = 0; other < size(); ++other) {
       all.push_back(to_bytes(*static_cast<const std::span<const std::byte>*>(offer(other).data)));
     }
@@ -267,15 +270,14 @@ void run_ranks(int ranks, const std::function<void(Communicator&)>& program) {
     throw base::InternalError({.what = "a world without ranks"});
   }
   const auto world = std::make_shared<World>(ranks);
-  std::vector<int> members;
-  for (int rank = 0; rank < ranks; ++rank) {
-    members.push_back(rank);
-  }
+  std::vector<int> members(static_cast<std::size_t>(ranks));
+  std::iota(members.begin(), members.end(), 0);
   const auto group = std::make_shared<Group>(world, members);
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
   std::vector<std::exception_ptr> woken(static_cast<std::size_t>(ranks));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(ranks));
     for (int rank = 0; rank < ranks; ++rank) {
       threads.emplace_back([&, rank] {
         const auto place = static_cast<std::size_t>(rank);

@@ -84,7 +84,7 @@ base::Json spread(const std::vector<double>& values) {
   for (const double value : values) {
     sum += value;
   }
-  const double count = static_cast<double>(values.size());
+  const auto count = static_cast<double>(values.size());
   const double mean = sum / count;
   out["mean"] = mean;
   if (values.size() > 1) {

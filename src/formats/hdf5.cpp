@@ -137,7 +137,7 @@ Identifier access_list(hid_t access, const Origin& origin) {
 #if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MAJOR == 1 && H5_VERS_MINOR == 12 && H5_VERS_RELEASE < 1)
   // Locks fail on many parallel file systems. What we read is never changed in place, and what we write
   // is a temporary file of our own.
-  H5Pset_file_locking(list.get(), 0, 1);
+  H5Pset_file_locking(list.get(), false, true);
 #endif
   return list;
 }

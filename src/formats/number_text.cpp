@@ -13,7 +13,7 @@ namespace {
 
 template <class T>
 void append(std::string& text, T value) {
-  std::array<char, 64> digits;
+  std::array<char, 64> digits{};
   if constexpr (std::is_floating_point_v<T>) {
     if (std::isnan(value)) {  // to_chars would keep the sign of a NaN
       text += "nan";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/formats/text_writer.hpp"
 
+#define ZLIB_CONST  // input is const
 #include <zlib.h>
 
 #include <algorithm>
@@ -50,7 +51,7 @@ struct TextWriter::State {
                              .got = std::generic_category().message(code),
                              .hint = "check free space, and that you may write in this folder"});
   }
-  void put(const void* bytes, std::size_t count) {
+  void put(const void* bytes, std::size_t count) const {
     if (count > 0 && std::fwrite(bytes, 1, count, stream) != count) {
       fail("cannot write", errno);
     }
@@ -58,7 +59,7 @@ struct TextWriter::State {
   void pack(std::string_view text, int flush) {
     do {
       const std::size_t piece = std::min<std::size_t>(text.size(), std::numeric_limits<uInt>::max());
-      zip.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+      zip.next_in = reinterpret_cast<const Bytef*>(text.data());
       zip.avail_in = static_cast<uInt>(piece);
       text.remove_prefix(piece);
       const int mode = text.empty() ? flush : Z_NO_FLUSH;

@@ -27,7 +27,7 @@ std::uint64_t fixed_point_bits(float value, double factor) {
 #if defined(__x86_64__)
 
 bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
+  static const bool has = __builtin_cpu_supports("avx2");
   return has;
 }
 

@@ -165,7 +165,7 @@ void join_cells(Inputs& inputs, const Settings& settings) {
     counts["cells"]["atac_only"] = join.atac_only;
     counts["cells"]["joined"] = inputs.cells.size();
     if (join.suffix_ignored) {
-      inputs.warnings.push_back(
+      inputs.warnings.emplace_back(
           "barcodes of one file end in -1, those of the other do not; matched without it");
     }
     if (2 * inputs.cells.size() < std::min(rna.size(), atac.size())) {
@@ -410,10 +410,10 @@ Inputs open_inputs(const Settings& settings) {
                               " peaks, which are not used: --annotation was not given");
   }
   if (annotated && !inputs.has_atac) {
-    inputs.warnings.push_back("an annotation was given but no peaks: the dataset is RNA only");
+    inputs.warnings.emplace_back("an annotation was given but no peaks: the dataset is RNA only");
   }
   if (!settings.blacklist.empty() && !inputs.has_atac) {
-    inputs.warnings.push_back("a blacklist was given but no peaks: it is not used");
+    inputs.warnings.emplace_back("a blacklist was given but no peaks: it is not used");
   }
   inputs.counts["genes"]["source"] = inputs.genes.size();
   if (inputs.has_atac) {

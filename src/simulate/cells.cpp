@@ -144,7 +144,7 @@ void CellGenerator::add_rates(std::uint64_t cell, std::uint32_t state, std::uint
   const double rna_depth = kept * settings_.rna_counts * std::exp(settings_.depth_spread * rna_normal);
   const double atac_depth = kept * settings_.atac_counts * std::exp(settings_.depth_spread * atac_normal);
 
-  std::array<double, kPrograms> program;
+  std::array<double, kPrograms> program{};
   for (double& value : program) {
     value = random.normal();
   }

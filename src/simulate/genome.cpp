@@ -63,6 +63,7 @@ std::vector<formats::Interval> make_exons(std::int64_t length, base::PhiloxStrea
 
 void place_exons(Gene& gene, const std::vector<formats::Interval>& exons) {
   std::vector<formats::Interval> placed;
+  placed.reserve(exons.size());
   for (const formats::Interval& exon : exons) {
     placed.push_back(gene.forward ? formats::Interval{gene.start + exon.start, gene.start + exon.end}
                                   : formats::Interval{gene.end - exon.end, gene.end - exon.start});

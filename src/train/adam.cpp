@@ -60,7 +60,7 @@ __attribute__((target("avx2"))) double sum_of_squares_avx2(const float* values, 
   return sum_of_squares_of(values, count);
 }
 bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
+  static const bool has = __builtin_cpu_supports("avx2");
   return has;
 }
 #endif

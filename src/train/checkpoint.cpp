@@ -179,8 +179,8 @@ void require_same_config(const std::string& before, const std::string& now, cons
   }
 }
 
-CheckpointStore::CheckpointStore(fs::path run, int keep)
-    : folder_(std::move(run) / "checkpoints"), keep_(std::max(1, keep)) {}
+CheckpointStore::CheckpointStore(const fs::path& run, int keep)
+    : folder_(run / "checkpoints"), keep_(std::max(1, keep)) {}
 
 fs::path CheckpointStore::folder_of(std::int64_t step) const {
   return folder_ / folder_name(step);

@@ -50,7 +50,7 @@ base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& c
     base::info("run " + std::to_string(run) + " of " + std::to_string(runs));
     results.push_back(run_training(settings_of_run(settings, run), communicator, hooks));
   }
-  const base::Json summary = evaluate::summary(results);
+  base::Json summary = evaluate::summary(results);
   comm::agree(communicator, [&] {
     if (communicator.rank() == 0) {
       base::write_file_atomically(settings.out / "summary.json", base::json_text(summary));

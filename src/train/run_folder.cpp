@@ -84,7 +84,7 @@ std::string timestamp() {
   gmtime_r(&now, &parts);
   char text[32];
   const auto length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return std::string(text, length);
+  return {text, length};
 }
 
 std::string command_line() {

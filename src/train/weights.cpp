@@ -121,7 +121,9 @@ Weights read_weights(const std::filesystem::path& file, const model::Shape& expe
   take_tensors(content, weights.parameters, weights.parameters.values(), file);
   for (const auto& [name, tensor] : content.tensors) {
     const auto& views = weights.parameters.views();
-    if (std::none_of(views.begin(), views.end(), [&](const auto& view) { return view.name == name; })) {
+    // Clang does not let a lambda capture what a structured binding names.
+    const auto is_it = [&wanted = name](const auto& view) { return view.name == wanted; };
+    if (std::none_of(views.begin(), views.end(), is_it)) {
       throw base::DataError({.what = "weights hold a tensor that this model has not",
                              .file = file.string(),
                              .expected = std::to_string(views.size()) + " tensors of " +

@@ -61,6 +61,7 @@ class KeyTable {
   Key& choice(const std::string& name, T& field, std::vector<std::pair<std::string, T>> words,
               const std::string& help) {
     std::vector<std::string> names;
+    names.reserve(words.size());
     for (const auto& word : words) {
       names.push_back(word.first);
     }

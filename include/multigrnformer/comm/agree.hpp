@@ -13,7 +13,7 @@ namespace mgrn::comm {
 
 /// Collective. Tells all ranks whether `mine` (null: no error) is set anywhere, and if so throws, on every
 /// rank, the error of the lowest rank that has one, marked with that rank.
-void throw_agreed(Communicator& communicator, std::exception_ptr mine);
+void throw_agreed(Communicator& communicator, const std::exception_ptr& mine);
 
 /// Collective. Runs `work` on this rank, then throws on every rank if it threw on any. `work` must not
 /// itself enter a collective.

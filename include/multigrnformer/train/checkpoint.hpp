@@ -28,7 +28,7 @@ struct Identity {
 class CheckpointStore {
  public:
   /// `run` is the run's folder; the newest `keep` checkpoints stay.
-  CheckpointStore(std::filesystem::path run, int keep);
+  CheckpointStore(const std::filesystem::path& run, int keep);
 
   /// Not collective: rank 0 calls it. Durable when it returns. Throws OutputError.
   void write(const TrainingState& state, const Identity& identity);

@@ -49,7 +49,7 @@ Source load_labels(const Settings& settings, const SourcePaths& paths,
 /// Collective. Builds the sampler over the genes of the split's pairs. Throws DataError.
 void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator);
 /// Collective. A sampler of these settings over any genes of a dataset.
-std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std::filesystem::path& dataset,
+std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std::filesystem::path& file,
                                              std::vector<std::uint32_t> genes,
                                              comm::Communicator& communicator);
 
