@@ -189,7 +189,7 @@ set_up_peer() {
   fi
   torch=${TORCH_ROOT:-}
   if [[ ! -e $torch/torch/__init__.py ]]; then
-    say "the LibTorch in use (${torch:-the system\'s}) has no Python part: PyTorch is left out; MGRN_PEER_PYTHON names one"
+    say "the LibTorch in use (${torch:-of the system}) has no Python part: PyTorch is left out; MGRN_PEER_PYTHON names one"
     return
   fi
   python=$(find_peer_python)

@@ -106,6 +106,26 @@ TEST(Bench, TakesARealDatasetAndRealPeaks) {
   }
 }
 
+TEST(Bench, ThePotentialIsTheOneThatSciPyComputes) {
+  const std::string python = MGRN_TEST_PYTHON;
+  if (python.empty()) {
+    GTEST_SKIP() << "no Python with numpy, scipy and h5py (-DMGRN_TEST_PYTHON=...)";
+  }
+  const auto& base = small_case();
+  const auto own = lines_of(run_program(with(with(kSmall, small_peaks()), {"--stage", "rp"}), 3));
+  const auto peer = lines_of(mgrn::test::run_shell(
+      "'" + python + "' -B " MGRN_SOURCE_DIR "/tests/benchmarks/scipy_rp.py '" + base.raw.string() + "' '" +
+      base.annotation.string() + "' --seconds 0.01 --rounds 2"));
+  ASSERT_EQ(own.size(), peer.size() + 1);
+  for (std::size_t i = 0; i < peer.size(); ++i) {
+    expect_figures(peer[i]);
+    const double sum = own[i + 1].at("sum").get<double>();
+    EXPECT_NEAR(peer[i].at("sum").get<double>(), sum, 1e-9 * sum);
+    EXPECT_EQ(peer[i].at("nonzeros"), own[i + 1].at("nonzeros"));
+    EXPECT_EQ(peer[i].at("unit"), own[i + 1].at("unit")) << "the same figures, by turns in compare.sh";
+  }
+}
+
 TEST(Bench, LeavesNothingBehind) {
   const TemporaryDirectory folder;
   lines_of(run_program(with(kSmall, {"--stage", "step,checkpoint", "--out", folder.path().string()})));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stages of training: the sampler, the whole step, the gradient sum in its surroundings, checkpoints.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <utility>
 
