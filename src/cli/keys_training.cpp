@@ -115,7 +115,7 @@ void add_train_keys(KeyTable& table, Config& config) {
              "largest norm of a step's gradient; 0: no limit");
   table.real("train.validation", settings.split.validation, 0, 0.9,
              "share of training pairs held out to choose the epoch");
-  table.text("train.engine", "auto|linear|quadratic|reference", settings.engine.kind,
+  table.text("train.engine", "auto|linear|quadratic|tensor|reference", settings.engine.kind,
              "what computes the model");
   table.text("train.isa", "auto|avx2|baseline|avx512", settings.engine.isa, "instruction set of the kernels");
   table.choice<bool>("train.reduction", settings.exact_reduction, {{"exact", true}, {"float", false}},

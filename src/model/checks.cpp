@@ -29,10 +29,10 @@ void require_shape(const Shape& shape, const Parameters& parameters) {
 
 void check_options(int micro_batch, const EngineOptions& options) {
   if (options.kind != "auto" && options.kind != "linear" && options.kind != "quadratic" &&
-      options.kind != "reference") {
+      options.kind != "tensor" && options.kind != "reference") {
     throw base::UsageError({.what = "unknown engine",
                             .file = "train.engine",
-                            .expected = "auto, linear, quadratic or reference",
+                            .expected = "auto, linear, quadratic, tensor or reference",
                             .got = options.kind,
                             .hint = "Set train.engine to auto."});
   }

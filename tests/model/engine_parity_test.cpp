@@ -92,6 +92,12 @@ TEST(EngineParity, LinearMatchesTheReferenceInEveryTensor) {
   }
 }
 
+TEST(EngineParity, TensorMatchesTheReferenceInEveryTensor) {
+  for (const bool scalar_heads : {true, false}) {
+    for (const Case& at : cases(scalar_heads)) expect_parity(at, "tensor", "auto");
+  }
+}
+
 TEST(EngineParity, AutoIsLinearForScalarHeadsAndQuadraticElse) {
   EXPECT_TRUE(make_engine({.cells = 8}, 16, {})->name().starts_with("linear/"));
   EXPECT_TRUE(make_engine({.cells = 8, .heads = 2}, 16, {})->name().starts_with("quadratic/"));

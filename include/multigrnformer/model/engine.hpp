@@ -29,12 +29,13 @@ struct StepStatistics {
 };
 
 struct EngineOptions {
-  /// auto | linear | quadratic | reference (train.engine); auto is linear for heads of one column.
+  /// auto | linear | quadratic | tensor | reference (train.engine); auto is linear for heads of one column.
   std::string kind = "auto";
   std::string isa = "auto";  ///< auto | avx2 | baseline | avx512 (train.isa)
   /// Share of values dropped after attention, inside and after the feed-forward net: PyTorch's places but for
   /// the attention probabilities, which linear-time attention never forms. 0 to 0.99.
   double dropout = 0;
+  std::string device = "cpu";  ///< cpu | cuda
 };
 
 /// One engine serves one thread; make one per thread. No global state.
