@@ -18,6 +18,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "multigrnformer/comm/topology.hpp"
+#include "multigrnformer/model/devices.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -85,7 +86,7 @@ void run(Config& config, comm::Communicator& world) {
   if (const auto job = base::environment(base::Variable::slurm_job)) {
     line("Slurm job", *job);
   }
-  line("device", "CPU (this build has no CUDA engine)");
+  line("CUDA", model::describe_cuda());
   line("folder", folder_report(world, config.out.empty() ? std::filesystem::current_path() : config.out));
   line("all-reduce", reduction_report(world));
   print_result(world, text);

@@ -120,7 +120,8 @@ void add_train_keys(KeyTable& table, Config& config) {
   table.text("train.isa", "auto|avx2|baseline|avx512", settings.engine.isa, "instruction set of the kernels");
   table.choice<bool>("train.reduction", settings.exact_reduction, {{"exact", true}, {"float", false}},
                      "exact: the same bits on any number of ranks");
-  table.text("train.device", "auto|cpu|cuda", settings.device, "where the model is computed");
+  table.text("train.device", "auto|cpu|cuda", settings.device,
+             "where the model is computed; auto: the processor");
   table.integer("train.threads", settings.threads, 1, 1024, "threads per rank").result = false;
   table
       .integer("train.checkpoint_every", settings.checkpoint_every, 0, kMany,

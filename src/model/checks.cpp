@@ -36,6 +36,20 @@ void check_options(int micro_batch, const EngineOptions& options) {
                             .got = options.kind,
                             .hint = "Set train.engine to auto."});
   }
+  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda") {
+    throw base::UsageError({.what = "unknown device",
+                            .file = "train.device",
+                            .expected = "auto, cpu or cuda",
+                            .got = options.device,
+                            .hint = "Set train.device to auto."});
+  }
+  if (options.device == "cuda" && (options.kind == "quadratic" || options.kind == "reference")) {
+    throw base::UsageError({.what = "this engine runs on the processor only",
+                            .file = "train.engine",
+                            .expected = "auto, linear or tensor, with train.device = cuda",
+                            .got = options.kind,
+                            .hint = "Set train.engine to auto, or train.device to cpu."});
+  }
   if (micro_batch < 1 || micro_batch > 4096) {
     throw base::UsageError({.what = "the micro-batch is not usable",
                             .file = "train.micro_batch",

@@ -7,31 +7,8 @@
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::train {
-namespace {
-
-void require_device(const std::string& device) {
-  if (device == "auto" || device == "cpu") {
-    return;
-  }
-  if (device == "cuda") {
-    throw base::UsageError({.what = "this build has no CUDA engine",
-                            .file = "train.device",
-                            .expected = "auto or cpu",
-                            .got = device,
-                            .hint = "set train.device = cpu"});
-  }
-  throw base::UsageError({.what = "unknown device",
-                          .file = "train.device",
-                          .expected = "auto, cpu or cuda",
-                          .got = device,
-                          .hint = "set train.device = auto"});
-}
-
-}  // namespace
-
 ComputeTeam::ComputeTeam(const Settings& settings)
     : shape_(settings.shape), micro_batch_(settings.micro_batch) {
-  require_device(settings.device);
   if (settings.threads < 1) {
     throw base::UsageError({.what = "illegal number of threads",
                             .file = "train.threads",
@@ -41,8 +18,10 @@ ComputeTeam::ComputeTeam(const Settings& settings)
   }
   const auto threads = static_cast<std::size_t>(settings.threads);
   errors_.resize(threads);
+  model::EngineOptions options = settings.engine;
+  options.device = settings.device;
   for (std::size_t thread = 0; thread < threads; ++thread) {
-    engines_.push_back(model::make_engine(shape_, micro_batch_, settings.engine));
+    engines_.push_back(model::make_engine(shape_, micro_batch_, options));
   }
   try {
     for (int thread = 1; thread < settings.threads; ++thread) {

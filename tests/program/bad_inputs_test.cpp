@@ -185,7 +185,13 @@ const std::vector<BadCase>& cases() {
       {"HeadsThatDoNotDivide", 64, {"model.heads"}, with_key("--model.heads", "3")},
       {"UnknownEngine", 64, {"train.engine", "fast"}, with_key("--train.engine", "fast")},
       {"UnknownInstructionSet", 64, {"train.isa", "neon"}, with_key("--train.isa", "neon")},
-      {"CudaWithoutCuda", 64, {"train.device", "cuda"}, with_key("--train.device", "cuda")},
+      // Refused whether there is a GPU or not.
+      {"EngineNotForTheDevice",
+       64,
+       {"train.engine", "quadratic"},
+       [](auto& base, auto& folder) {
+         return train_with(base, folder, {{"--train.device", "cuda"}, {"--train.engine", "quadratic"}});
+       }},
 
       // Config files.
       {"ConfigMissing", 65, {"no.ini"}, with_file("--config", "no.ini")},

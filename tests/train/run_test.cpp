@@ -353,8 +353,8 @@ TEST_F(RunTest, AGradientBeyondEveryScaleSkipsTheStep) {
 
 TEST_F(RunTest, UsageErrorsNameTheKey) {
   Settings own = settings("run");
-  own.device = "cuda";
-  EXPECT_NE(error_of<base::UsageError>(own).find("this build has no CUDA engine"), std::string::npos);
+  own.device = "gpu";
+  EXPECT_NE(error_of<base::UsageError>(own).find("train.device"), std::string::npos);
   own = settings("run");
   own.threads = 0;
   EXPECT_NE(error_of<base::UsageError>(own).find("train.threads"), std::string::npos);

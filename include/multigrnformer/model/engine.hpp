@@ -35,7 +35,7 @@ struct EngineOptions {
   /// Share of values dropped after attention, inside and after the feed-forward net: PyTorch's places but for
   /// the attention probabilities, which linear-time attention never forms. 0 to 0.99.
   double dropout = 0;
-  std::string device = "cpu";  ///< cpu | cuda
+  std::string device = "auto";  ///< auto | cpu | cuda (train.device); auto is the processor
 };
 
 /// One engine serves one thread; make one per thread. No global state.
@@ -62,7 +62,7 @@ class Engine {
   std::vector<float> separate_;  // the gradient of an engine without a fused accumulate()
 };
 
-/// Throws UsageError for an engine or instruction set that this build or processor lacks.
+/// Throws UsageError for an engine, instruction set or device that this build or machine lacks.
 std::unique_ptr<Engine> make_engine(const Shape& shape, int micro_batch, const EngineOptions& options);
 
 }  // namespace mgrn::model

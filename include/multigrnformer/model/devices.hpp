@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the model can be computed on, for people.
+#pragma once
+
+#include <string>
+
+namespace mgrn::model {
+
+/// "2 GPUs that the CUDA kernels can use", or what is missing. Opens the module library of the kernels.
+std::string describe_cuda();
+
+}  // namespace mgrn::model

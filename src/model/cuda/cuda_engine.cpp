@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/cuda/cuda_engine.hpp"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "model/checks.hpp"
+#include "model/cpu/exponential_polynomials.hpp"
+#include "model/dropout.hpp"
+#include "model/positions.hpp"
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/model/devices.hpp"
+
+namespace mgrn::model::cuda {
+namespace {
+
+constexpr const char* kModule = "libmultigrnformer_cuda.so";
+constexpr const char* kExpected = "a GPU, and the module library of the CUDA kernels beside the program";
+
+[[noreturn]] void refuse(std::string what, std::string got, std::string hint) {
+  throw base::UsageError({.what = std::move(what),
+                          .file = "train.device",
+                          .expected = kExpected,
+                          .got = std::move(got),
+                          .hint = std::move(hint)});
+}
+
+std::vector<std::string> places_of_module() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  std::vector<std::string> places;
+  if (!error) {
+    const std::filesystem::path folder = program.parent_path();
+    for (const std::filesystem::path& place :
+         {folder / kModule, folder.parent_path() / "lib" / "multigrnformer" / kModule}) {
+      if (std::filesystem::exists(place, error)) places.push_back(place.string());
+    }
+  }
+  places.emplace_back(kModule);
+  return places;
+}
+
+std::vector<Polynomial> polynomials() {
+  std::vector<Polynomial> result;
+  for (const auto& polynomial : cpu::exponential_polynomials()) {
+    if (polynomial.terms > kTerms) {
+      throw base::InternalError({.what = "a polynomial has more terms than the CUDA kernels have room for",
+                                 .expected = std::to_string(kTerms),
+                                 .got = std::to_string(polynomial.terms),
+                                 .hint = "Report this as a defect of the program."});
+    }
+    Polynomial copy{polynomial.range, polynomial.terms, {}};
+    std::copy_n(polynomial.coefficients, polynomial.terms, copy.coefficients);
+    result.push_back(copy);
+  }
+  return result;
+}
+
+class CudaEngine final : public Engine {
+ public:
+  CudaEngine(const Shape& shape, int micro_batch, double dropout, const Api& api)
+      : shape_(shape),
+        layout_(shape),
+        micro_batch_(micro_batch),
+        dropout_(dropout),
+        api_(api),
+        inputs_(static_cast<std::size_t>(micro_batch) * sample_size()),
+        labels_(static_cast<std::size_t>(micro_batch)),
+        weights_(labels_.size()),
+        logits_(labels_.size()) {
+    const auto& views = layout_.views();
+    const std::size_t predictor = views.size() - 4;
+    const StepShape step{
+        .samples = micro_batch,
+        .cells = shape.cells,
+        .width = shape.width,
+        .layers = shape.layers,
+        .hidden = shape.hidden,
+        .dropout = dropout > 0 ? 1 : 0,
+        .dropout_scale = static_cast<float>(dropout_scale(dropout)),
+        .polynomial_count = static_cast<std::int32_t>(polynomials().size()),
+        .weights = static_cast<std::int64_t>(layout_.values().size()),
+        .hidden_weight = static_cast<std::int64_t>(views[predictor].offset),
+        .hidden_bias = static_cast<std::int64_t>(views[predictor + 1].offset),
+        .logit_weight = static_cast<std::int64_t>(views[predictor + 2].offset),
+        .logit_bias = static_cast<std::int64_t>(views[predictor + 3].offset),
+    };
+    if (dropout > 0) masks_.resize(labels_.size() * sample_mask_words());
+    const std::vector<double> table = positional_encoding(shape);
+    const std::vector<float> positions(table.begin(), table.end());
+    Message message{};
+    step_ = api_.create(&step, polynomials().data(), positions.data(), 0, &message);
+    if (step_ == nullptr) {
+      refuse("the CUDA kernels cannot compute this model", message.text,
+             "Set train.engine to tensor, or train.device to cpu.");
+    }
+  }
+  ~CudaEngine() override { api_.destroy(step_); }
+  CudaEngine(const CudaEngine&) = delete;
+  CudaEngine& operator=(const CudaEngine&) = delete;
+
+  std::string name() const override { return "linear/cuda"; }
+
+  void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
+               std::span<float> logits) override {
+    check_prediction(shape_, parameters, samples, inputs, logits);
+    for (int first = 0; first < samples; first += micro_batch_) {
+      const int count = std::min(micro_batch_, samples - first);
+      std::ranges::fill(inputs_, 0.0f);
+      std::ranges::fill(weights_, 0.0f);
+      std::fill_n(weights_.begin(), count, 1.0f);
+      std::ranges::copy(inputs.subspan(static_cast<std::size_t>(first) * sample_size(),
+                                       static_cast<std::size_t>(count) * sample_size()),
+                        inputs_.begin());
+      const StepInputs in{parameters.values().data(), inputs_.data(), nullptr, weights_.data(), nullptr};
+      StepOutputs out{nullptr, logits_.data(), 0, 0};
+      Message message{};
+      check(api_.predict(step_, &in, &out, &message), message);
+      std::copy_n(logits_.begin(), count, logits.begin() + first);
+    }
+  }
+
+  StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
+                          std::span<float> gradient) override {
+    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
+    std::ranges::fill(inputs_, 0.0f);
+    std::ranges::fill(labels_, 0.0f);
+    std::ranges::fill(weights_, 0.0f);
+    std::ranges::copy(batch.labels, labels_.begin());
+    std::ranges::copy(batch.weights, weights_.begin());
+    std::ranges::copy(batch.inputs, inputs_.begin());
+    if (dropout_ > 0) {
+      for (std::size_t row = 0; row < static_cast<std::size_t>(batch.samples); ++row) {
+        fill_masks(batch.names[row],
+                   std::span(masks_).subspan(row * sample_mask_words(), sample_mask_words()));
+      }
+    }
+    const StepInputs in{parameters.values().data(), inputs_.data(), labels_.data(), weights_.data(),
+                        dropout_ > 0 ? masks_.data() : nullptr};
+    StepOutputs out{gradient.data(), logits_.data(), 0, 0};
+    Message message{};
+    check(api_.gradient(step_, &in, &out, &message), message);
+    return {out.loss, out.live_hidden};
+  }
+
+ private:
+  static void check(int failed, const Message& message) {
+    if (failed != 0) {
+      throw base::InternalError(
+          {.what = "the GPU failed",
+           .got = message.text,
+           .hint = "Look into the system's log for the device, or set train.device to cpu."});
+    }
+  }
+  std::size_t sample_size() const {
+    return static_cast<std::size_t>(shape_.cells) * static_cast<std::size_t>(shape_.width);
+  }
+  int words_per_column() const { return (shape_.cells + kMaskCells - 1) / kMaskCells; }
+  std::size_t sample_mask_words() const {
+    return static_cast<std::size_t>(shape_.layers * 6 * shape_.width * words_per_column());
+  }
+
+  void fill_masks(std::uint64_t name, std::span<std::uint32_t> words) const {
+    const int columns[3] = {shape_.width, shape_.feed_forward(), shape_.width};
+    std::size_t next = 0;
+    for (int layer = 0; layer < shape_.layers; ++layer) {
+      for (std::uint32_t site = 0; site < 3; ++site) {
+        const auto count = static_cast<std::size_t>(columns[site] * words_per_column());
+        dropout_mask(name, layer, static_cast<DropoutSite>(site), dropout_threshold(dropout_), columns[site],
+                     words_per_column(), words.subspan(next, count));
+        next += count;
+      }
+    }
+  }
+
+  Shape shape_;
+  Parameters layout_;
+  int micro_batch_;
+  double dropout_;
+  const Api& api_;
+  std::vector<float> inputs_, labels_, weights_, logits_;
+  std::vector<std::uint32_t> masks_;
+  Step* step_ = nullptr;
+};
+
+}  // namespace
+
+const Api& open_module(const std::string& path) {
+  std::string problem;
+  for (const std::string& place : path.empty() ? places_of_module() : std::vector<std::string>{path}) {
+    void* module = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (module == nullptr) {
+      const char* reason = dlerror();
+      if (problem.empty()) problem = reason == nullptr ? place : reason;
+      continue;
+    }
+    void* symbol = dlsym(module, kApiSymbol);
+    const Api* api = symbol == nullptr ? nullptr : reinterpret_cast<ApiFunction>(symbol)(kApiVersion);
+    if (api == nullptr || api->version != kApiVersion) {
+      refuse("the module library of the CUDA kernels is of another version", place,
+             "Build or install program and module together.");
+    }
+    return *api;
+  }
+  refuse("the module library of the CUDA kernels cannot be loaded", problem,
+         "Build with a CUDA compiler (-DMGRN_CUDA=REQUIRED), or set train.device to cpu.");
+}
+
+std::unique_ptr<Engine> make_cuda_engine(const Shape& shape, int micro_batch, const EngineOptions& options,
+                                         const Api& api) {
+  validate(shape);
+  check_options(micro_batch, options);
+  if (options.isa != "auto") {
+    throw base::UsageError({.what = "the instruction set is the processor's, not the GPU's",
+                            .file = "train.isa",
+                            .expected = "auto",
+                            .got = options.isa,
+                            .hint = "Set train.isa to auto, or train.device to cpu."});
+  }
+  const bool scalar_heads = shape.heads == shape.width;
+  const bool known_width = shape.width == 4 || shape.width == 6 || shape.width == 8;
+  if ((options.kind != "auto" && options.kind != "linear") || !scalar_heads || !known_width) {
+    throw base::UsageError(
+        {.what = "there are no CUDA kernels for this",
+         .file = "train.engine",
+         .expected = "auto or linear, model.width 4, 6 or 8, model.heads equal to the width",
+         .got = options.kind + ", width " + std::to_string(shape.width) + ", heads " +
+                std::to_string(shape.heads),
+         .hint = "Set train.engine to tensor, or train.device to cpu."});
+  }
+  Message message{};
+  if (api.device_count(&message) < 1) {
+    refuse("there is no GPU to compute on", message.text,
+           "Run where a GPU and its driver are, or set train.device to cpu.");
+  }
+  return std::make_unique<CudaEngine>(shape, micro_batch, options.dropout, api);
+}
+
+}  // namespace mgrn::model::cuda
+
+namespace mgrn::model {
+
+std::string describe_cuda() {
+  try {
+    cuda::Message message{};
+    const int count = cuda::open_module().device_count(&message);
+    if (count < 1) return std::string("no GPU: ") + message.text;
+    return std::to_string(count) + (count == 1 ? " GPU" : " GPUs") + " that the CUDA kernels can use";
+  } catch (const base::UsageError& error) {
+    return "no CUDA kernels: " + error.text().got;
+  }
+}
+
+}  // namespace mgrn::model

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sums and maxima over a group of threads, always in the same order: lanes by halves, then warps ascending.
+//
+// `Block` is what a kernel's body knows of its thread: thread(), threads(), block(), sync(),
+// sync_group(group, threads), sync_warp(), shuffle_xor(value, lanes), shared(), atomic_max, atomic_add.
+// device.cuh is the GPU's, tests/model/block_emulation.hpp the processor's.
+#pragma once
+
+#include "model/cuda/layout.hpp"
+
+namespace mgrn::model::cuda {
+
+template <typename Block>
+struct Group {
+  Block& block;
+  int index;    ///< of the group in its block
+  int threads;  ///< a multiple of 32
+  int thread;   ///< in the group
+  GroupScratch* scratch;
+
+  MGRN_DEVICE int lane() const { return thread % kWarp; }
+  MGRN_DEVICE int warp() const { return thread / kWarp; }
+  MGRN_DEVICE int warps() const { return threads / kWarp; }
+  MGRN_DEVICE void sync() const { block.sync_group(index, threads); }
+};
+
+/// One step of transposed_sum: lanes that differ by kHalf exchange half of their values. A template, so that
+/// every index is a constant and values stay in registers.
+template <int kHalf, typename Block>
+MGRN_DEVICE void exchange_halves(Block& block, int lane, float (&values)[kWarp]) {
+  const bool upper = (lane & kHalf) != 0;
+  MGRN_UNROLL
+  for (int i = 0; i < kHalf; ++i) {
+    const float keep = upper ? values[i + kHalf] : values[i];
+    const float send = upper ? values[i] : values[i + kHalf];
+    values[i] = keep + block.shuffle_xor(send, kHalf);
+  }
+}
+
+/// Sums 32 values of each lane over the warp, with 31 exchanges: lane i receives the sum of the i-th values.
+template <typename Block>
+MGRN_DEVICE float transposed_sum(Block& block, int lane, float (&values)[kWarp]) {
+  exchange_halves<16>(block, lane, values);
+  exchange_halves<8>(block, lane, values);
+  exchange_halves<4>(block, lane, values);
+  exchange_halves<2>(block, lane, values);
+  exchange_halves<1>(block, lane, values);
+  return values[0];
+}
+
+/// scratch->totals[i] and [32 + i] = sums of first[i] and second[i] over the group.
+template <typename Block>
+MGRN_DEVICE void group_totals(const Group<Block>& group, float (&first)[kWarp], float (&second)[kWarp]) {
+  GroupScratch& scratch = *group.scratch;
+  scratch.sums[group.warp()][group.lane()] = transposed_sum(group.block, group.lane(), first);
+  scratch.sums[group.warp()][kWarp + group.lane()] = transposed_sum(group.block, group.lane(), second);
+  group.sync();
+  for (int i = group.thread; i < 2 * kWarp; i += group.threads) {
+    float total = scratch.sums[0][i];
+    for (int warp = 1; warp < group.warps(); ++warp) total += scratch.sums[warp][i];
+    scratch.totals[i] = total;
+  }
+  group.sync();
+}
+
+struct Add {
+  MGRN_DEVICE float operator()(float a, float b) const { return a + b; }
+};
+struct Larger {
+  MGRN_DEVICE float operator()(float a, float b) const { return larger(a, b); }
+};
+
+/// values[i] = all threads' values[i], combined; the same in every thread.
+template <int kCount, typename Combine, typename Block>
+MGRN_DEVICE void group_combine(const Group<Block>& group, Combine combine, float (&values)[kCount]) {
+  GroupScratch& scratch = *group.scratch;
+  MGRN_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    MGRN_UNROLL
+    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
+      values[i] = combine(values[i], group.block.shuffle_xor(values[i], lanes));
+    }
+  }
+  if (group.lane() == 0) {
+    MGRN_UNROLL
+    for (int i = 0; i < kCount; ++i) scratch.sums[group.warp()][i] = values[i];
+  }
+  group.sync();
+  MGRN_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    values[i] = scratch.sums[0][i];
+    for (int warp = 1; warp < group.warps(); ++warp) values[i] = combine(values[i], scratch.sums[warp][i]);
+  }
+  // The scratch may be written again.
+  group.sync();
+}
+
+}  // namespace mgrn::model::cuda

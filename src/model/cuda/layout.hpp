@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain structs that host and kernels share, and where things lie in memory.
+//
+// A block computes one sample. Its activations, rows of [cells] per column, live in shared memory as long as
+// only this pass needs them; what the way back needs goes to global memory (State), where it stays in the
+// second-level cache at the usual sizes.
+#pragma once
+
+#include "model/cuda/portable.hpp"
+
+namespace mgrn::model::cuda {
+
+inline constexpr int kWarp = 32;
+/// Room for the terms of an exponential polynomial: accumulators of moments are registers.
+inline constexpr int kTerms = 21;
+inline constexpr int kPanels = 32;
+/// Most threads of a block; fewer where a sample is small. Measured nowhere yet.
+inline constexpr int kThreads = 256;
+/// Groups of a block's threads, one head each at a time. A GPU has 16 named barriers, and the block needs
+/// one.
+inline constexpr int kMostGroups = 8;
+inline constexpr int kMostGroupWarps = 8;
+
+/// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1.
+struct Polynomial {
+  float range;
+  int terms;
+  float coefficients[kTerms];
+};
+
+/// A range of a head's queries that shares one expansion point.
+struct Panel {
+  float query_centre;
+  float key_centre;    ///< relative to the head's middle key
+  float query_scale;   ///< t = (q - query_centre) / query_scale
+  float inverse_span;  ///< s = (k - key_centre) * inverse_span
+  int polynomial;      ///< -1: no query lies here
+};
+
+/// How one head of one sample was computed forward, which is how it must be computed backward.
+struct HeadPlan {
+  int panels;  ///< 0: quadratic
+  float key_middle, key_half, value_middle;
+  float query_low, inverse_panel_width;
+  Panel panel[kPanels];
+};
+
+struct Sizes {
+  int samples;  ///< rows of the micro-batch
+  int cells;
+  int layers;
+  int hidden;
+  int mask_words;  ///< 32-bit words per column of a dropout mask: cells / 32, rounded up
+  int groups;      ///< groups of threads in attention
+  int threads;     ///< per block; a multiple of groups * 32
+  float dropout_scale;
+  int polynomial_count;
+};
+
+/// Offsets of one layer's tensors, in the order and with the gaps of Parameters::views(), in floats.
+template <int kWidth>
+struct LayerLayout {
+  static constexpr int rounded(int count) { return (count + 15) / 16 * 16; }
+  static constexpr int kInner = 4 * kWidth;
+  static constexpr int in_weight = 0;
+  static constexpr int in_bias = in_weight + rounded(3 * kWidth * kWidth);
+  static constexpr int out_weight = in_bias + rounded(3 * kWidth);
+  static constexpr int out_bias = out_weight + rounded(kWidth * kWidth);
+  static constexpr int inner_weight = out_bias + rounded(kWidth);
+  static constexpr int inner_bias = inner_weight + rounded(kInner * kWidth);
+  static constexpr int outer_weight = inner_bias + rounded(kInner);
+  static constexpr int outer_bias = outer_weight + rounded(kWidth * kInner);
+  static constexpr int norm1_weight = outer_bias + rounded(kWidth);
+  static constexpr int norm1_bias = norm1_weight + rounded(kWidth);
+  static constexpr int norm2_weight = norm1_bias + rounded(kWidth);
+  static constexpr int norm2_bias = norm2_weight + rounded(kWidth);
+  static constexpr int floats = norm2_bias + rounded(kWidth);
+};
+
+/// What a layer's forward pass leaves for its way back: rows of [cells], one after another.
+template <int kWidth>
+struct StateLayout {
+  static constexpr int input = 0;
+  static constexpr int query = input + kWidth;
+  static constexpr int key = query + kWidth;
+  static constexpr int value = key + kWidth;
+  static constexpr int mixed = value + kWidth;  ///< attention output less value_middle
+  static constexpr int slope = mixed + kWidth;  ///< d output / d query
+  static constexpr int inverse_total = slope + kWidth;
+  static constexpr int norm1 = inverse_total + kWidth;  ///< normalised, before weight and bias
+  static constexpr int norm2 = norm1 + kWidth;
+  static constexpr int scale1 = norm2 + kWidth;  ///< 1 / standard deviation
+  static constexpr int scale2 = scale1 + 1;
+  static constexpr int rows = scale2 + 1;
+};
+
+/// A group's work space: sums per warp and over all, two rounds of 32, and the series of one panel.
+struct GroupScratch {
+  float sums[kMostGroupWarps][2 * kWarp];
+  float totals[2 * kWarp];
+  float series[kTerms][4];
+};
+
+/// Floats of shared memory, and where the parts begin.
+template <int kWidth>
+struct SharedLayout {
+  int stream, planes, weights, scratch, tiles, sums, floats;
+
+  /// Forward: the stream and queries, keys, values. Backward: the stream's gradient, the gradients of mixed,
+  /// keys and values, a tile of 32 cells and weight sums per warp.
+  MGRN_BOTH SharedLayout(const Sizes& sizes, bool backward)
+      : stream(0),
+        planes(kWidth * sizes.cells),
+        weights((4 * kWidth * sizes.cells + 3) / 4 * 4),
+        scratch(weights + LayerLayout<kWidth>::floats),
+        tiles(scratch + sizes.groups * static_cast<int>(sizeof(GroupScratch) / sizeof(float))),
+        sums(tiles + (backward ? sizes.threads / kWarp * kTileFloats : 0)),
+        floats(sums + (backward ? sizes.threads / kWarp * LayerLayout<kWidth>::floats : 0)) {}
+
+  /// Rows of a tile: up to inner + width columns; one float more than a warp, so that neither rows nor
+  /// columns meet in one bank.
+  static constexpr int kTileStride = kWarp + 1;
+  static constexpr int kTileFloats = 5 * kWidth * kTileStride;
+};
+
+struct EncoderArguments {
+  Sizes sizes;
+  const float* weights;         ///< flat, as Parameters::values()
+  const float* inputs;          ///< [samples][cells][width]
+  const float* positions;       ///< [cells][width]
+  const float* sample_weights;  ///< [samples]; 0: padding, not looked at
+  const std::uint32_t* masks;   ///< [samples][layers][6 width][mask_words]; null without dropout
+  const Polynomial* polynomials;
+  float* state;         ///< [samples][layers][StateLayout rows][cells]
+  HeadPlan* plans;      ///< [samples][layers][width]
+  float* flat;          ///< [samples][cells * width]: the encoder's output, or its gradient
+  float* partial_sums;  ///< [samples][layers * LayerLayout floats]: a sample's weight gradients
+};
+
+}  // namespace mgrn::model::cuda

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// One training step of a micro-batch as a sequence of kernels and matrix products, on any Device: a GPU
+// (module.cu) or its emulation (tests). A Device has
+//   allocate(bytes), allocate_staging(bytes)   memory of the device, and of the host for transfers; its own
+//   upload, download(to, from, bytes), zero(place, bytes), finish()
+//   launch(body, blocks, threads, shared_bytes), shared_limit()
+//   multiply(a_transposed, b_transposed, m, n, k, a, b, c)   row-major c[m][n] = a b
+//   replay(graph, work)   runs `work`, the same each time for one `graph`: may record and replay it
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "model/cuda/encoder.hpp"
+#include "model/cuda/predictor.hpp"
+#include "model/cuda/step_api.hpp"
+
+namespace mgrn::model::cuda {
+
+struct Step {
+  virtual ~Step() = default;
+  virtual void predict(const StepInputs& inputs, StepOutputs& outputs) = 0;
+  virtual void gradient(const StepInputs& inputs, StepOutputs& outputs) = 0;
+  virtual std::uint32_t add_to_sum(double factor) = 0;
+  virtual void take_sum(std::uint64_t* sum) = 0;
+};
+
+inline Sizes step_sizes(const StepShape& shape) {
+  Sizes sizes{};
+  sizes.samples = shape.samples;
+  sizes.cells = shape.cells;
+  sizes.layers = shape.layers;
+  sizes.hidden = shape.hidden;
+  sizes.mask_words = (shape.cells + 31) / 32;
+  sizes.groups = std::min<int>(shape.width, kMostGroups);
+  const int warps = std::clamp(kThreads / (kWarp * sizes.groups), 1, kMostGroupWarps);
+  sizes.threads = sizes.groups * kWarp * std::min(warps, sizes.mask_words);
+  sizes.dropout_scale = shape.dropout_scale;
+  sizes.polynomial_count = shape.polynomial_count;
+  return sizes;
+}
+
+template <int kWidth, typename Device>
+class StepOf final : public Step {
+  using Layer = LayerLayout<kWidth>;
+
+ public:
+  StepOf(const StepShape& shape, const Polynomial* polynomials, const float* positions, int device)
+      : device_(device), shape_(shape), sizes_(step_sizes(shape)) {
+    const SharedLayout<kWidth> backward(sizes_, true);
+    shared_forward_ = SharedLayout<kWidth>(sizes_, false).floats * sizeof(float);
+    shared_backward_ = backward.floats * sizeof(float);
+    if (shared_backward_ > device_.shared_limit()) {
+      throw std::runtime_error(
+          "a sample of " + std::to_string(shape.cells) + " cells takes " + std::to_string(shared_backward_) +
+          " bytes of a block's memory, this device has " + std::to_string(device_.shared_limit()));
+    }
+    const std::size_t samples = static_cast<std::size_t>(shape.samples);
+    const std::size_t columns = static_cast<std::size_t>(shape.cells) * kWidth;
+    const std::size_t layers = samples * static_cast<std::size_t>(shape.layers);
+    const std::size_t weights = static_cast<std::size_t>(shape.weights);
+    const std::size_t units = samples * static_cast<std::size_t>(shape.hidden);
+    const auto both = [&](auto& staging, auto*& place, std::size_t count) {
+      using Value = std::remove_reference_t<decltype(*place)>;
+      staging = static_cast<Value*>(device_.allocate_staging(count * sizeof(Value)));
+      place = make<Value>(count);
+    };
+    both(staged_.weights, weights_, weights);
+    both(staged_.inputs, inputs_, samples * columns);
+    both(staged_.labels, labels_, samples);
+    both(staged_.sample_weights, sample_weights_, samples);
+    mask_count_ = shape.dropout != 0 ? layers * 6 * kWidth * static_cast<std::size_t>(sizes_.mask_words) : 0;
+    both(staged_.masks, masks_, mask_count_);
+    both(staged_.gradient, gradient_, weights);
+    both(staged_.logits, logits_, samples);
+    both(staged_.loss, loss_, 1);
+    both(staged_.counts, counts_, 2);
+    state_ = make<float>(layers * StateLayout<kWidth>::rows * static_cast<std::size_t>(shape.cells));
+    plans_ = make<HeadPlan>(layers * kWidth);
+    flat_ = make<float>(samples * columns);
+    flat_gradient_ = make<float>(samples * columns);
+    partial_sums_ = make<float>(layers * Layer::floats);
+    units_ = make<float>(units);
+    unit_gradient_ = make<float>(units);
+    slopes_ = make<float>(samples);
+    losses_ = make<double>(samples);
+    sum_ = make<std::uint64_t>(weights);
+    polynomials_ = make<Polynomial>(static_cast<std::size_t>(shape.polynomial_count));
+    positions_ = make<float>(columns);
+    device_.upload(polynomials_, polynomials,
+                   static_cast<std::size_t>(shape.polynomial_count) * sizeof(Polynomial));
+    device_.upload(positions_, positions, columns * sizeof(float));
+    device_.zero(sum_, weights * sizeof(std::uint64_t));
+    device_.finish();
+  }
+
+  void predict(const StepInputs& inputs, StepOutputs& outputs) override {
+    stage(inputs);
+    device_.replay(0, [&] {
+      upload_inputs(false);
+      forward(false);
+      device_.download(staged_.logits, logits_, samples() * sizeof(float));
+    });
+    device_.finish();
+    std::memcpy(outputs.logits, staged_.logits, samples() * sizeof(float));
+  }
+
+  void gradient(const StepInputs& inputs, StepOutputs& outputs) override {
+    stage(inputs);
+    device_.replay(1, [&] {
+      upload_inputs(true);
+      // Gaps between tensors belong to nobody, and their gradient is zero.
+      device_.zero(gradient_, weights() * sizeof(float));
+      device_.zero(counts_, 2 * sizeof(std::uint32_t));
+      forward(true);
+      backward();
+      device_.download(staged_.gradient, gradient_, weights() * sizeof(float));
+      device_.download(staged_.logits, logits_, samples() * sizeof(float));
+      device_.download(staged_.loss, loss_, sizeof(double));
+      device_.download(staged_.counts, counts_, 2 * sizeof(std::uint32_t));
+    });
+    device_.finish();
+    std::memcpy(outputs.gradient, staged_.gradient, weights() * sizeof(float));
+    if (outputs.logits != nullptr) std::memcpy(outputs.logits, staged_.logits, samples() * sizeof(float));
+    outputs.loss = *staged_.loss;
+    outputs.live_hidden = staged_.counts[0];
+  }
+
+  std::uint32_t add_to_sum(double factor) override {
+    device_.zero(counts_ + 1, sizeof(std::uint32_t));
+    device_.launch(AddFixedPoint{{shape_.weights, factor, gradient_, sum_, counts_ + 1}},
+                   static_cast<int>(std::min<std::int64_t>(1024, (shape_.weights + kThreads - 1) / kThreads)),
+                   kThreads, 0);
+    device_.download(staged_.counts + 1, counts_ + 1, sizeof(std::uint32_t));
+    device_.finish();
+    return staged_.counts[1];
+  }
+
+  void take_sum(std::uint64_t* sum) override {
+    device_.download(sum, sum_, weights() * sizeof(std::uint64_t));
+    device_.zero(sum_, weights() * sizeof(std::uint64_t));
+    device_.finish();
+  }
+
+ private:
+  template <typename Value>
+  Value* make(std::size_t count) {
+    return static_cast<Value*>(device_.allocate(count * sizeof(Value)));
+  }
+  std::size_t samples() const { return static_cast<std::size_t>(shape_.samples); }
+  std::size_t weights() const { return static_cast<std::size_t>(shape_.weights); }
+  std::size_t columns() const { return static_cast<std::size_t>(shape_.cells) * kWidth; }
+
+  /// Into memory that transfers may read at any time.
+  void stage(const StepInputs& inputs) {
+    std::memcpy(staged_.weights, inputs.weights, weights() * sizeof(float));
+    std::memcpy(staged_.inputs, inputs.inputs, samples() * columns() * sizeof(float));
+    std::memcpy(staged_.sample_weights, inputs.sample_weights, samples() * sizeof(float));
+    if (inputs.labels != nullptr) std::memcpy(staged_.labels, inputs.labels, samples() * sizeof(float));
+    if (inputs.masks != nullptr)
+      std::memcpy(staged_.masks, inputs.masks, mask_count_ * sizeof(std::uint32_t));
+  }
+
+  void upload_inputs(bool train) {
+    device_.upload(weights_, staged_.weights, weights() * sizeof(float));
+    device_.upload(inputs_, staged_.inputs, samples() * columns() * sizeof(float));
+    device_.upload(sample_weights_, staged_.sample_weights, samples() * sizeof(float));
+    if (!train) return;
+    device_.upload(labels_, staged_.labels, samples() * sizeof(float));
+    if (mask_count_ > 0) device_.upload(masks_, staged_.masks, mask_count_ * sizeof(std::uint32_t));
+  }
+
+  EncoderArguments encoder(float* flat, bool train) const {
+    return {sizes_,       weights_,        inputs_,
+            positions_,   sample_weights_, train && mask_count_ > 0 ? masks_ : nullptr,
+            polynomials_, state_,          plans_,
+            flat,         partial_sums_};
+  }
+
+  void forward(bool train) {
+    device_.launch(Encode<kWidth>{encoder(flat_, train)}, shape_.samples, sizes_.threads, shared_forward_);
+    device_.multiply(false, true, shape_.samples, shape_.hidden, static_cast<int>(columns()), flat_,
+                     weights_ + shape_.hidden_weight, units_);
+    device_.launch(Loss{{.samples = shape_.samples,
+                         .hidden = shape_.hidden,
+                         .train = train,
+                         .hidden_bias = weights_ + shape_.hidden_bias,
+                         .logit_weight = weights_ + shape_.logit_weight,
+                         .logit_bias = weights_ + shape_.logit_bias,
+                         .labels = labels_,
+                         .sample_weights = sample_weights_,
+                         .units = units_,
+                         .logits = logits_,
+                         .slopes = slopes_,
+                         .losses = losses_,
+                         .unit_gradient = unit_gradient_,
+                         .hidden_bias_gradient = gradient_ + shape_.hidden_bias,
+                         .logit_weight_gradient = gradient_ + shape_.logit_weight,
+                         .logit_bias_gradient = gradient_ + shape_.logit_bias,
+                         .loss = loss_,
+                         .live_hidden = counts_}},
+                   1, kThreads, 0);
+  }
+
+  void backward() {
+    device_.multiply(true, false, shape_.hidden, static_cast<int>(columns()), shape_.samples, unit_gradient_,
+                     flat_, gradient_ + shape_.hidden_weight);
+    device_.multiply(false, false, shape_.samples, static_cast<int>(columns()), shape_.hidden, unit_gradient_,
+                     weights_ + shape_.hidden_weight, flat_gradient_);
+    device_.launch(EncodeBackward<kWidth>{encoder(flat_gradient_, true)}, shape_.samples, sizes_.threads,
+                   shared_backward_);
+    const int elements = shape_.layers * Layer::floats;
+    device_.launch(SumSamples{{shape_.samples, shape_.layers, Layer::floats, Layer::in_bias + kWidth, kWidth,
+                               partial_sums_, gradient_}},
+                   (elements + kThreads - 1) / kThreads, kThreads, 0);
+  }
+
+  Device device_;
+  StepShape shape_;
+  Sizes sizes_;
+  std::size_t shared_forward_ = 0, shared_backward_ = 0, mask_count_ = 0;
+  struct {
+    float *weights, *inputs, *labels, *sample_weights, *gradient, *logits;
+    std::uint32_t *masks, *counts;
+    double* loss;
+  } staged_{};
+  float *weights_{}, *inputs_{}, *labels_{}, *sample_weights_{}, *gradient_{}, *logits_{};
+  std::uint32_t *masks_{}, *counts_{};  // counts: live hidden units, largest bits of a gradient
+  float *state_{}, *flat_{}, *flat_gradient_{}, *partial_sums_{}, *units_{}, *unit_gradient_{}, *slopes_{},
+      *positions_{};
+  double *losses_{}, *loss_{};
+  HeadPlan* plans_{};
+  std::uint64_t* sum_{};
+  Polynomial* polynomials_{};
+};
+
+inline void say(Message* message, const char* text) {
+  std::strncpy(message->text, text, sizeof message->text - 1);
+  message->text[sizeof message->text - 1] = '\0';
+}
+
+/// Runs `work`; an exception becomes its message, since none may cross the seam.
+template <typename Work>
+int guarded(Message* message, const Work& work) {
+  try {
+    work();
+    return 0;
+  } catch (const std::exception& error) {
+    say(message, error.what());
+  } catch (...) {
+    say(message, "an unknown error");
+  }
+  return 1;
+}
+
+/// A step on `device`; the module library specialises it, to compile every width in a source of its own.
+template <typename Device>
+Step* make_step(const StepShape& shape, const Polynomial* polynomials, const float* positions, int device) {
+  switch (shape.width) {
+    case 4:
+      return new StepOf<4, Device>(shape, polynomials, positions, device);
+    case 6:
+      return new StepOf<6, Device>(shape, polynomials, positions, device);
+    case 8:
+      return new StepOf<8, Device>(shape, polynomials, positions, device);
+    default:
+      throw std::runtime_error("there are kernels for a width of 4, 6 and 8 only");
+  }
+}
+
+/// The seam's functions for a Device, which also has static device_count(Message*).
+template <typename Device>
+const Api* api_of(std::uint32_t version) {
+  static const Api api{
+      .version = kApiVersion,
+      .device_count = [](Message* message) { return Device::device_count(message); },
+      .create = [](const StepShape* shape, const Polynomial* polynomials, const float* positions, int device,
+                   Message* message) -> Step* {
+        Step* step = nullptr;
+        guarded(message, [&] { step = make_step<Device>(*shape, polynomials, positions, device); });
+        return step;
+      },
+      .destroy = [](Step* step) { delete step; },
+      .predict = [](Step* step, const StepInputs* inputs, StepOutputs* outputs,
+                    Message* message) { return guarded(message, [&] { step->predict(*inputs, *outputs); }); },
+      .gradient =
+          [](Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message) {
+            return guarded(message, [&] { step->gradient(*inputs, *outputs); });
+          },
+      .add_to_sum =
+          [](Step* step, double factor, std::uint32_t* largest, Message* message) {
+            return guarded(message, [&] { *largest = step->add_to_sum(factor); });
+          },
+      .take_sum = [](Step* step, std::uint64_t* sum,
+                     Message* message) { return guarded(message, [&] { step->take_sum(sum); }); }};
+  return version == kApiVersion ? &api : nullptr;
+}
+
+}  // namespace mgrn::model::cuda
