@@ -23,6 +23,7 @@ class EmulatedDevice {
 
   static int device_count(cuda::Message* /*message*/) { return 1; }
   std::size_t shared_limit() const { return 160 * 1024; }
+  void select() {}
   void* allocate(std::size_t bytes) {
     memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(bytes, 1)));
     std::memset(memory_.back().get(), 0xff, bytes);

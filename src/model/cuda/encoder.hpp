@@ -193,7 +193,7 @@ struct Encode {
         }
         dense(weights + Layer::inner_weight, weights + Layer::inner_bias, x, inner);
         MGRN_UNROLL
-        for (int i = 0; i < Layer::kInner; ++i) inner[i] = gelu(inner[i]).value;
+        for (int i = 0; i < Layer::kInner; ++i) inner[i] = gelu(inner[i]);
         if (masks != nullptr) apply_mask(masks + kWidth * sizes.mask_words, sizes, n, inner);
         dense(weights + Layer::outer_weight, weights + Layer::outer_bias, inner, outer);
         if (masks != nullptr) apply_mask(masks + 5 * kWidth * sizes.mask_words, sizes, n, outer);
@@ -395,9 +395,9 @@ struct EncodeBackward {
     dense(weights + Layer::inner_weight, weights + Layer::inner_bias, middle, inner);
     MGRN_UNROLL
     for (int i = 0; i < Layer::kInner; ++i) {
-      const Gelu value = gelu(inner[i]);
+      const GeluWithSlope value = gelu_with_slope(inner[i]);
       inner[i] = value.value;
-      slope[i] = value.derivative;
+      slope[i] = value.slope;
     }
     if (masks != nullptr) {
       apply_mask(masks + kWidth * sizes.mask_words, sizes, n, inner);

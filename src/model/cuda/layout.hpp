@@ -19,7 +19,7 @@ inline constexpr int kThreads = 256;
 /// Groups of a block's threads, one head each at a time. A GPU has 16 named barriers, and the block needs
 /// one.
 inline constexpr int kMostGroups = 8;
-inline constexpr int kMostGroupWarps = 8;
+inline constexpr int kMostGroupWarps = 2;  // 4 groups at least
 
 /// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1.
 struct Polynomial {

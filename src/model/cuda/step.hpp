@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One training step of a micro-batch as a sequence of kernels and matrix products, on any Device: a GPU
 // (module.cu) or its emulation (tests). A Device has
+//   select()                                   makes it the calling thread's device
 //   allocate(bytes), allocate_staging(bytes)   memory of the device, and of the host for transfers; its own
 //   upload, download(to, from, bytes), zero(place, bytes), finish()
 //   launch(body, blocks, threads, shared_bytes), shared_limit()
@@ -100,6 +101,7 @@ class StepOf final : public Step {
   }
 
   void predict(const StepInputs& inputs, StepOutputs& outputs) override {
+    device_.select();
     stage(inputs);
     device_.replay(0, [&] {
       upload_inputs(false);
@@ -111,6 +113,7 @@ class StepOf final : public Step {
   }
 
   void gradient(const StepInputs& inputs, StepOutputs& outputs) override {
+    device_.select();
     stage(inputs);
     device_.replay(1, [&] {
       upload_inputs(true);
@@ -132,6 +135,7 @@ class StepOf final : public Step {
   }
 
   std::uint32_t add_to_sum(double factor) override {
+    device_.select();
     device_.zero(counts_ + 1, sizeof(std::uint32_t));
     device_.launch(AddFixedPoint{{shape_.weights, factor, gradient_, sum_, counts_ + 1}},
                    static_cast<int>(std::min<std::int64_t>(1024, (shape_.weights + kThreads - 1) / kThreads)),
@@ -142,6 +146,7 @@ class StepOf final : public Step {
   }
 
   void take_sum(std::uint64_t* sum) override {
+    device_.select();
     device_.download(sum, sum_, weights() * sizeof(std::uint64_t));
     device_.zero(sum_, weights() * sizeof(std::uint64_t));
     device_.finish();
