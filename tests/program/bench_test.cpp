@@ -55,7 +55,10 @@ void expect_figures(const Json& line) {
   }
   EXPECT_FALSE(line.at("unit").get<std::string>().empty()) << line;
   EXPECT_TRUE(line.at("engine").is_null() || line.at("engine").is_string()) << line;
-  EXPECT_GT(line.at("min").get<double>(), 0) << line;
+  // What the exact sum takes is a difference of two times, which a disturbance may turn round.
+  if (line.at("stage") != "reduction") {
+    EXPECT_GT(line.at("min").get<double>(), 0) << line;
+  }
   EXPECT_LE(line.at("min").get<double>(), line.at("median").get<double>()) << line;
   EXPECT_LE(line.at("median").get<double>(), line.at("max").get<double>()) << line;
 }
