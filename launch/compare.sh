@@ -22,7 +22,7 @@ source "$here/lib/system_packages.sh"
 source "$here/lib/python_packages.sh"
 source "$here/lib/build.sh"
 
-parts=() cells=500,1000,2000 batch=32 rounds=5 seconds=10 variant=best cores='' out=$MGRN_ROOT/build/compare
+parts=() cells=500,1000,2000 batch=128 rounds=5 seconds=10 variant=best cores='' out=$MGRN_ROOT/build/compare
 sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
 while (($#)); do
   case $1 in

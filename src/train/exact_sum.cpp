@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/model/fixed_point.hpp"
 #include "multigrnformer/train/reduction.hpp"
 
@@ -164,8 +165,8 @@ class ExactSum final : public GradientSum {
   }
 
   std::size_t parameters_;
-  std::vector<std::uint64_t> buffer_;  // gradient, then the extras; unsigned because it wraps
-  model::FixedPointSum sum_;           // of the buffer's gradient
+  base::LargeArray<std::uint64_t> buffer_;  // gradient, then the extras; unsigned because it wraps
+  model::FixedPointSum sum_;                // of the buffer's gradient
   std::vector<UnitStatistics> statistics_;
 };
 

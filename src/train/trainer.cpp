@@ -16,6 +16,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/progress.hpp"
@@ -210,7 +211,8 @@ class Trainer {
         static_cast<std::size_t>(settings_.shape.cells) * static_cast<std::size_t>(settings_.shape.width);
     Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
     // A unit has always the same number of rows: kernels round differently for another one.
-    buffers.inputs.assign(unit_samples * sample_size, 0.0f);
+    // Rows behind the real ones are padding of weight 0, which engines do not look at.
+    buffers.inputs.resize(unit_samples * sample_size);
     buffers.labels.assign(unit_samples, 0.0f);
     buffers.weights.assign(unit_samples, 0.0f);
     buffers.names.assign(unit_samples, 0);
@@ -226,7 +228,9 @@ class Trainer {
       buffers.requests.push_back({.sampler = source.sampler.get(), .name = name});
       buffers.labels[i] = static_cast<float>(pair.label);
       buffers.weights[i] = 1.0f;
-      buffers.names[i] = dropout_name(source, name);
+      if (settings_.engine.dropout > 0) {
+        buffers.names[i] = dropout_name(source, name);
+      }
     }
     if (pairs::gather_samples(buffers.requests,
                               std::span(buffers.inputs).first(planned.size() * sample_size)) !=
@@ -470,7 +474,7 @@ class Trainer {
   const Hooks& hooks_;
   CheckpointStore checkpoints_;
   Adam adam_;
-  std::vector<float> gradient_;
+  base::LargeArray<float> gradient_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
   std::vector<Buffers> buffers_;                    // one per thread
   std::unique_ptr<MetricsLog> metrics_;             // rank 0 only

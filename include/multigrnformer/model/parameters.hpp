@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/base/large_array.hpp"
+
 namespace mgrn::model {
 
 enum class Positions { standard, paper, none };
@@ -51,7 +53,7 @@ class Parameters {
  private:
   Shape shape_;
   std::vector<ParameterView> views_;
-  std::vector<float> values_;
+  base::LargeArray<float> values_;
 };
 
 /// Initial weights by seed: as PyTorch initialises these modules (Xavier uniform in-projection, Kaiming

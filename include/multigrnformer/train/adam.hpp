@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/model/parameters.hpp"
 
 namespace mgrn::train {
@@ -48,8 +49,8 @@ class Adam {
 
   AdamOptions options_;
   std::vector<Group> groups_;
-  std::vector<float> first_;
-  std::vector<float> second_;
+  base::LargeArray<float> first_;
+  base::LargeArray<float> second_;
   std::int64_t steps_ = 0;
 };
 

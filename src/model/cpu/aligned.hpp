@@ -8,21 +8,20 @@
 #include <new>
 #include <utility>
 
+#include "multigrnformer/base/large_array.hpp"
+
 namespace mgrn::model::cpu {
 
-inline constexpr std::size_t kAlignment = 64;
-
-/// Zeroed storage of plain values on a 64-byte boundary.
+/// Zeroed storage of plain values on a 64-byte boundary, on huge pages where it is large.
 template <typename Value>
 class Aligned {
  public:
   explicit Aligned(std::size_t count) : count_(count) {
-    const std::size_t bytes =
-        (std::max<std::size_t>(count, 1) * sizeof(Value) + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<Value*>(::operator new (bytes, std::align_val_t{kAlignment}));
+    const std::size_t bytes = std::max<std::size_t>(count, 1) * sizeof(Value);
+    data_ = static_cast<Value*>(base::allocate_large(bytes));
     std::memset(static_cast<void*>(data_), 0, bytes);
   }
-  ~Aligned() { ::operator delete (data_, std::align_val_t{kAlignment}); }
+  ~Aligned() { base::free_large(data_); }
   Aligned(const Aligned&) = delete;
   Aligned& operator=(const Aligned&) = delete;
   Aligned(Aligned&& other) noexcept : data_(std::exchange(other.data_, nullptr)), count_(other.count_) {}
