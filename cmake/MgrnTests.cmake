@@ -74,7 +74,8 @@ endfunction()
 
 if(BUILD_TESTING)
   add_library(mgrn_test_support STATIC ${PROJECT_SOURCE_DIR}/tests/support/temporary_directory.cpp
-              ${PROJECT_SOURCE_DIR}/tests/support/shared_data.cpp)
+              ${PROJECT_SOURCE_DIR}/tests/support/shared_data.cpp
+              ${PROJECT_SOURCE_DIR}/tests/support/time_limit.cpp)
   add_library(mgrn::test_support ALIAS mgrn_test_support)
   target_include_directories(mgrn_test_support PUBLIC ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(mgrn_test_support PRIVATE MGRN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -16,7 +16,7 @@ source "$here/lib/python_packages.sh"
 source "$here/lib/build.sh"
 
 if [[ ${1:-} == --help ]]; then
-  sed -n '3,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
   exit 0
 fi
 

@@ -8,7 +8,11 @@
 #include <cstdio>
 #include <string>
 
+#include "support/time_limit.hpp"
+
 namespace {
+
+using mgrn::test::time_limit;
 
 struct Outcome {
   int code = -1;       // exit code, or 128 + signal
@@ -43,8 +47,9 @@ Outcome start(const std::string& command) {
 
 // A hang must fail the test, not outlive it.
 Outcome on_ranks(int ranks, const std::string& way) {
-  return start("timeout -k 2 30 " MGRN_MPIEXEC " " MGRN_MPIEXEC_RANKS " " + std::to_string(ranks) +
-               " " MGRN_PROBE " " + way);
+  return start("timeout -k 2 " + std::to_string(time_limit(30)) +
+               " " MGRN_MPIEXEC " " MGRN_MPIEXEC_RANKS " " + std::to_string(ranks) + " " MGRN_PROBE " " +
+               way);
 }
 
 TEST(Session, AProgramRunAloneIsOneRankAndDoesNotStartMpi) {
@@ -105,7 +110,7 @@ TEST(Session, AnErrorThatOneRankDidNotShareEndsTheOthersInsteadOfHanging) {
   EXPECT_GE(outcome.times("waiting"), 1) << outcome.output;
   EXPECT_EQ(outcome.code, 65) << outcome.output;
   EXPECT_EQ(outcome.times("error: matrix is wrong (rank 2, file in.h5)"), 1) << outcome.output;
-  EXPECT_LT(outcome.seconds, 15);
+  EXPECT_LT(outcome.seconds, time_limit(15));
 }
 
 TEST(Session, AnErrorInAPartOfTheWorldEndsTheOthers) {
@@ -129,14 +134,14 @@ TEST(Session, AnExceptionThatLeavesWithoutRunEndsTheOthers) {
   const auto outcome = on_ranks(2, "unwinding");
   EXPECT_GE(outcome.times("waiting"), 1) << outcome.output;
   EXPECT_NE(outcome.code, 0) << outcome.output;
-  EXPECT_LT(outcome.seconds, 20);
+  EXPECT_LT(outcome.seconds, time_limit(20));
 }
 
 TEST(Session, AKilledRankEndsTheOthers) {
   const auto outcome = on_ranks(3, "killed");
   EXPECT_GE(outcome.times("waiting"), 1) << outcome.output;
   EXPECT_NE(outcome.code, 0) << outcome.output;
-  EXPECT_LT(outcome.seconds, 15);
+  EXPECT_LT(outcome.seconds, time_limit(15));
 }
 
 TEST(Session, AbortGivesItsExitCode) {
