@@ -211,8 +211,10 @@ class Trainer {
         static_cast<std::size_t>(settings_.shape.cells) * static_cast<std::size_t>(settings_.shape.width);
     Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
     // A unit has always the same number of rows: kernels round differently for another one.
-    // Rows behind the real ones are padding of weight 0, which engines do not look at.
+    // Those behind the real ones are zero, not what the last unit left: its rows depend on who computed it.
     buffers.inputs.resize(unit_samples * sample_size);
+    std::fill(buffers.inputs.begin() + static_cast<std::ptrdiff_t>(planned.size() * sample_size),
+              buffers.inputs.end(), 0.0f);
     buffers.labels.assign(unit_samples, 0.0f);
     buffers.weights.assign(unit_samples, 0.0f);
     buffers.names.assign(unit_samples, 0);
