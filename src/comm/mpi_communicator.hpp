@@ -21,6 +21,8 @@ class MpiCommunicator final : public Communicator {
 
   /// Takes over `handle`, sets it to return errors instead of ending the program, and frees it at last.
   MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes);
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
   ~MpiCommunicator() override;
 
   MPI_Comm handle() const { return handle_; }

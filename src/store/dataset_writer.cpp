@@ -161,6 +161,8 @@ struct DatasetWriter::State {
   State(comm::Communicator& ranks, const std::filesystem::path& target)
       : communicator(ranks), file_name(target), parallel(comm::has_parallel_hdf5(ranks)) {}
 
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
   ~State() {
     if (!file) {
       return;

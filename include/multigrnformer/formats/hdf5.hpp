@@ -112,7 +112,9 @@ struct Origin {
 /// What files, groups and datasets have in common: a path and attributes.
 class Object {
  public:
+  Object(const Object&) = delete;
   Object(Object&&) noexcept = default;
+  Object& operator=(const Object&) = delete;
   Object& operator=(Object&&) noexcept = default;
   virtual ~Object() = default;
 
@@ -348,7 +350,9 @@ class File : public Group {
   /// Flushes and closes, and reports what the destructor could only swallow: call it after writing.
   /// Collective in a parallel file.
   void close();
+  File(const File&) = delete;
   File(File&&) noexcept = default;
+  File& operator=(const File&) = delete;
   File& operator=(File&&) noexcept = default;
   ~File() override;
 

@@ -61,7 +61,7 @@ struct Settings {
 void check(const Settings& settings);
 
 /// All settings by key, with the 0 = automatic ones resolved; for truth.json.
-base::Json to_json(const Settings& settings);
+base::Json to_json(const Settings& given);
 
 /// The settings with every automatic value filled in.
 Settings resolve(Settings settings);

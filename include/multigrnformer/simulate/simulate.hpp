@@ -32,6 +32,6 @@ struct Summary {
 /// Each file appears whole or not at all; truth.json comes last and is removed first, so that its presence
 /// says that the files belong together. Throws UsageError for illegal settings, OutputError for a folder
 /// that cannot be written.
-Summary simulate(const Settings& settings, const std::filesystem::path& directory);
+Summary simulate(const Settings& given, const std::filesystem::path& directory);
 
 }  // namespace mgrn::simulate
