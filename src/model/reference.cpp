@@ -5,6 +5,7 @@
 
 #include "model/checks.hpp"
 #include "model/dropout.hpp"
+#include "model/layer_tensors.hpp"
 #include "model/positions.hpp"
 #include "multigrnformer/base/error.hpp"
 
@@ -13,7 +14,6 @@ namespace {
 
 /// Each weight as a leaf tensor, in the order of Parameters::views().
 using Weights = std::vector<torch::Tensor>;
-constexpr std::size_t kLayerTensors = 12;
 
 template <typename Value>
 Weights make_weights(const Parameters& layout, const Value* values, bool needs_gradient) {

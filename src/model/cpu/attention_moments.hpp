@@ -269,7 +269,7 @@ struct RowRange {
 };
 
 /// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred),
-/// key_weight (written): [padded]; rows: five rows of slot_room.
+/// key_weight (written): [padded]; rows: four rows of slot_room.
 inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& queries, const float* keys,
                            const float* values, float* key_weight, float* rows, HeadPlan& plan, int* panel_of,
                            float* mixed, float* slope, float* inverse_total) {

@@ -15,6 +15,7 @@
 #include "model/cpu/kernels.hpp"
 #include "model/cpu/subnormals.hpp"
 #include "model/dropout.hpp"
+#include "model/layer_tensors.hpp"
 #include "model/positions.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/model/fixed_point.hpp"
@@ -58,23 +59,6 @@ Dimensions make_dimensions(const Shape& shape, bool linear, double dropout) {
   d.polynomial_count = static_cast<int>(exponential_polynomials().size());
   return d;
 }
-
-/// Names the tensors of one layer in the order of Parameters::views().
-enum LayerTensor {
-  kInWeight,
-  kInBias,
-  kOutWeight,
-  kOutBias,
-  kInnerWeight,
-  kInnerBias,
-  kOuterWeight,
-  kOuterBias,
-  kNorm1Weight,
-  kNorm1Bias,
-  kNorm2Weight,
-  kNorm2Bias,
-  kLayerTensors
-};
 
 class FusedEngine final : public Engine {
  public:
@@ -315,7 +299,7 @@ class FusedEngine final : public Engine {
       float** const tensors[kLayerTensors] = {&s.in_weight,    &s.in_bias,    &s.out_weight,   &s.out_bias,
                                               &s.inner_weight, &s.inner_bias, &s.outer_weight, &s.outer_bias,
                                               &s.norm1_weight, &s.norm1_bias, &s.norm2_weight, &s.norm2_bias};
-      for (int tensor = 0; tensor < kLayerTensors; ++tensor) {
+      for (std::size_t tensor = 0; tensor < kLayerTensors; ++tensor) {
         *tensors[tensor] = arena.take(layer_view(layer, static_cast<LayerTensor>(tensor)).size * lanes);
       }
     }
@@ -445,7 +429,7 @@ class FusedEngine final : public Engine {
   void write_encoder_gradient(std::span<float> gradient) const {
     const float* sums = batch_sums_;
     for (int layer = 0; layer < dims_.layers; ++layer) {
-      for (int tensor = 0; tensor < kLayerTensors; ++tensor) {
+      for (std::size_t tensor = 0; tensor < kLayerTensors; ++tensor) {
         const ParameterView& to = layer_view(layer, static_cast<LayerTensor>(tensor));
         kernels_.collapse(sums, static_cast<int>(to.size), gradient.data() + to.offset);
         sums += (to.size * static_cast<std::size_t>(kernels_.lanes) + 15) / 16 * 16;

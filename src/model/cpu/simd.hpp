@@ -256,13 +256,5 @@ inline Vector expand(Vector packed, unsigned mask, Vector rest) {
 #endif
 }
 
-/// `value` where first + lane < limit, else 0.
-inline Vector keep_below(Vector value, int first, int limit) {
-  for (int lane = 0; lane < kLanes; ++lane) {
-    if (first + lane >= limit) value[lane] = 0.0f;
-  }
-  return value;
-}
-
 }  // namespace
 }  // namespace mgrn::model::cpu

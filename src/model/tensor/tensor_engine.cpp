@@ -25,6 +25,7 @@
 
 #include "model/checks.hpp"
 #include "model/dropout.hpp"
+#include "model/layer_tensors.hpp"
 #include "model/positions.hpp"
 #include "model/tensor/attention.hpp"
 #include "model/tensor/device.hpp"
@@ -34,24 +35,6 @@ namespace mgrn::model::tensor {
 namespace {
 
 constexpr double kNormEpsilon = 1e-5;
-
-/// The tensors of one layer in the order of Parameters::views().
-enum LayerTensor : std::size_t {
-  kInWeight,
-  kInBias,
-  kOutWeight,
-  kOutBias,
-  kInnerWeight,
-  kInnerBias,
-  kOuterWeight,
-  kOuterBias,
-  kNorm1Weight,
-  kNorm1Bias,
-  kNorm2Weight,
-  kNorm2Bias,
-  kLayerTensors
-};
-enum PredictorTensor : std::size_t { kHiddenWeight, kHiddenBias, kLogitWeight, kLogitBias };
 
 /// x = (residual - mean) * scale, before weight and bias.
 struct Norm {
