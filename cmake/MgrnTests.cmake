@@ -36,8 +36,6 @@ function(mgrn_add_test name)
   if(NOT test_OPTIMISED)
     target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
-  target_compile_definitions(test_${name} PRIVATE
-    MGRN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" MGRN_BINARY_DIR="${PROJECT_BINARY_DIR}")
   if(test_RANKS)
     foreach(ranks IN LISTS test_RANKS)
       set(too_many FALSE)
@@ -74,11 +72,13 @@ endfunction()
 
 if(BUILD_TESTING)
   add_library(mgrn_test_support STATIC ${PROJECT_SOURCE_DIR}/tests/support/temporary_directory.cpp
+              ${PROJECT_SOURCE_DIR}/tests/support/paths.cpp
               ${PROJECT_SOURCE_DIR}/tests/support/shared_data.cpp
               ${PROJECT_SOURCE_DIR}/tests/support/time_limit.cpp)
   add_library(mgrn::test_support ALIAS mgrn_test_support)
   target_include_directories(mgrn_test_support PUBLIC ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(mgrn_test_support PRIVATE MGRN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/tests/support/paths.cpp PROPERTY COMPILE_DEFINITIONS
+    "MGRN_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";MGRN_BINARY_DIR=\"${PROJECT_BINARY_DIR}\"")
   target_link_libraries(mgrn_test_support PUBLIC mgrn::flags GTest::gtest)
   # main() of tests that run under mpiexec: starts and ends the MPI session round the tests.
   add_library(mgrn_mpi_test_main STATIC ${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp)

@@ -7,6 +7,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/cli/keys.hpp"
+#include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {
@@ -104,7 +105,7 @@ TEST(ResolvedConfig, LeavesOutWhatResultsDoNotDependOn) {
 }
 
 TEST(Recipes, ShippedOnesAreValidAndTheRecommendedOneIsTheDefault) {
-  const std::string recipes = std::string(MGRN_SOURCE_DIR) + "/configs/recipes/";
+  const std::string recipes = mgrn::test::source_path("configs/recipes/");
   EXPECT_EQ(parsed({"train", "--config", recipes + "recommended.ini"}).train.config_text,
             parsed({"train"}).train.config_text);
   const Config paper = parsed({"train", "--config", recipes + "paper.ini"});

@@ -9,6 +9,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {
@@ -36,8 +37,7 @@ EdgeTable table_of(const std::vector<std::tuple<std::string, std::string, double
 }
 
 TEST(Beeline, EqualsScikitLearnOnTheWholeUniverse) {
-  const Json golden =
-      mgrn::base::read_json(std::string(MGRN_SOURCE_DIR) + "/tests/evaluate/golden/beeline.json");
+  const Json golden = mgrn::base::read_json(mgrn::test::source_path("tests/evaluate/golden/beeline.json"));
   for (const Json& test : golden) {
     SCOPED_TRACE(test["name"].get<std::string>());
     std::vector<NamedEdge> reference;

@@ -9,13 +9,14 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "support/paths.hpp"
 
 namespace {
 
 using namespace mgrn::evaluate;
 using mgrn::base::Json;
 
-const std::string kGolden = std::string(MGRN_SOURCE_DIR) + "/tests/evaluate/golden/";
+const std::string kGolden = mgrn::test::source_path("tests/evaluate/golden/");
 
 // Equal to 12 digits; null stands for "not defined".
 void expect_equal(double value, const Json& expected, const std::string& what) {

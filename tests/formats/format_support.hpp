@@ -15,13 +15,14 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/formats/matrix_source.hpp"
 #include "multigrnformer/formats/text_writer.hpp"
+#include "support/paths.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace mgrn::test {
 
 inline std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(MGRN_SOURCE_DIR) / "tests" / "formats" / "golden" / name;
+  return std::filesystem::path(source_path("tests/formats/golden")) / name;
 }
 
 /// Plain, or gzip when the name ends in ".gz".

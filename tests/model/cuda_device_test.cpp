@@ -11,6 +11,7 @@
 #include "model/cuda/cuda_engine.hpp"
 #include "model/samples.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "support/paths.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -19,7 +20,7 @@ using test::make_parameters;
 using test::make_samples;
 using test::Samples;
 
-const std::string kModule = std::string(MGRN_BINARY_DIR) + "/libmultigrnformer_cuda.so";
+const std::string kModule = mgrn::test::binary_path("libmultigrnformer_cuda.so");
 
 class CudaDevice : public testing::Test {
  protected:

@@ -11,11 +11,12 @@
 #include "multigrnformer/formats/text_lines.hpp"
 #include "multigrnformer/prepare/settings.hpp"
 #include "multigrnformer/store/dataset.hpp"
+#include "support/paths.hpp"
 
 namespace mgrn::test {
 
 inline std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(MGRN_SOURCE_DIR) / "tests/prepare/golden" / name;
+  return std::filesystem::path(mgrn::test::source_path("tests/prepare/golden")) / name;
 }
 
 inline prepare::Settings golden_settings(const std::filesystem::path& out) {

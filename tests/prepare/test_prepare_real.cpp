@@ -10,6 +10,7 @@
 #include "golden_case.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/prepare/prepare.hpp"
+#include "support/paths.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/time_limit.hpp"
@@ -89,7 +90,7 @@ TEST(MouseCortex, EveryValueEqualsAnIndependentComputation) {
   test::TemporaryDirectory folder;
   settings.out = folder / "d.h5";
   const Report report = prepare_alone(settings);
-  const std::string script = std::string(MGRN_SOURCE_DIR) + "/tests/prepare/independent_rp.py";
+  const std::string script = mgrn::test::source_path("tests/prepare/independent_rp.py");
   ASSERT_EQ(std::system((python + " '" + script + "' '" + settings.rna.string() + "' '" +
                          settings.annotation.string() + "' '" + (folder / "py").string() + "'")
                             .c_str()),

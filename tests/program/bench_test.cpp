@@ -10,6 +10,7 @@
 
 #include "multigrnformer/base/json.hpp"
 #include "program/run_program.hpp"
+#include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {

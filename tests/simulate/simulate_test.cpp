@@ -17,6 +17,7 @@
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "simulated.hpp"
+#include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {
@@ -338,7 +339,8 @@ TEST(Simulate, WritesWhatH5pyReads) {
   Settings settings = small();
   settings.cells = 120;
   const simulate::Summary summary = simulate::simulate(settings, directory / "d");
-  const std::string command = "'" + python + "' '" MGRN_SOURCE_DIR "/tests/simulate/read_with_h5py.py' '" +
+  const std::string command = "'" + python + "' '" +
+                              mgrn::test::source_path("tests/simulate/read_with_h5py.py") + "' '" +
                               (directory / "d").string() + "' " + std::to_string(summary.rna_entries) + " " +
                               std::to_string(summary.atac_entries);
   EXPECT_EQ(std::system(command.c_str()), 0);

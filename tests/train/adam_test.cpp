@@ -10,6 +10,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/train/adam.hpp"
+#include "support/paths.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -60,7 +61,7 @@ model::Parameters start_weights() {
 class AdamAgainstTorch : public testing::TestWithParam<std::string> {};
 
 TEST_P(AdamAgainstTorch, GivesTheSameWeightsAndNorms) {
-  std::ifstream golden(std::string(MGRN_SOURCE_DIR) + "/tests/train/golden/adam.txt");
+  std::ifstream golden(mgrn::test::source_path("tests/train/golden/adam.txt"));
   ASSERT_TRUE(golden);
   model::Parameters parameters = start_weights();
   AdamOptions options;
