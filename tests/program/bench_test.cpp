@@ -118,8 +118,8 @@ TEST(Bench, ThePotentialIsTheOneThatSciPyComputes) {
   const auto& base = small_case();
   const auto own = lines_of(run_program(with(with(kSmall, small_peaks()), {"--stage", "rp"}), 3));
   const auto peer = lines_of(mgrn::test::run_shell(
-      "'" + python + "' -B " MGRN_SOURCE_DIR "/tests/benchmarks/scipy_rp.py '" + base.raw.string() + "' '" +
-      base.annotation.string() + "' --seconds 0.01 --rounds 2"));
+      "'" + python + "' -B '" + mgrn::test::source_path("tests/benchmarks/scipy_rp.py") + "' '" +
+      base.raw.string() + "' '" + base.annotation.string() + "' --seconds 0.01 --rounds 2"));
   ASSERT_EQ(own.size(), peer.size() + 1);
   for (std::size_t i = 0; i < peer.size(); ++i) {
     expect_figures(peer[i]);
