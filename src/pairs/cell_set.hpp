@@ -36,10 +36,6 @@ inline std::uint32_t members_before(const CellBlock& block) {
   return static_cast<std::uint32_t>(block.words[0]);
 }
 
-__attribute__((always_inline)) inline bool contains(const CellBlock* blocks, std::uint32_t place) {
-  return ((blocks[place >> 8].words[(place >> 6) & 3] >> (place & 63)) & 1) != 0;
-}
-
 /// Writes the set over whatever was there. `cells` ascend and are below 224 * blocks.size().
 inline void write_cells(std::span<CellBlock> blocks, std::span<const std::uint32_t> cells) {
   std::fill(blocks.begin(), blocks.end(), CellBlock{});

@@ -30,8 +30,36 @@ void check_row(const SamplerGene& gene, const store::GeneRow& row, const char* l
   }
 }
 
-std::uint64_t room_for(std::uint64_t rna_entries, std::uint64_t rp_entries, std::uint32_t cells, bool atac) {
-  return largest_column(rna_entries, cells) + (atac ? largest_column(rp_entries, cells) : 0);
+ExpressedCells expressed_cells(const SamplerGene& gene, std::uint32_t cells, bool atac) {
+  check_row(gene, gene.rna, "RNA", cells);
+  if (gene.rna.count.size() != gene.rna.cell.size()) {
+    throw base::DataError({.what = "a gene's RNA entries have no counts",
+                           .file = gene.symbol,
+                           .expected = std::to_string(gene.rna.cell.size()) + " counts",
+                           .got = std::to_string(gene.rna.count.size()),
+                           .hint = "Prepare the dataset again."});
+  }
+  if (atac) {
+    check_row(gene, gene.rp, "RP", cells);
+  }
+  ExpressedCells expressed;
+  std::size_t rp = 0;
+  for (std::size_t i = 0; i < gene.rna.cell.size(); ++i) {
+    if (gene.rna.count[i] == 0) {
+      continue;
+    }
+    const std::uint32_t cell = gene.rna.cell[i];
+    expressed.cells.push_back(cell);
+    expressed.rna.push_back(gene.rna.value[i]);
+    if (atac) {
+      while (rp < gene.rp.cell.size() && gene.rp.cell[rp] < cell) {
+        ++rp;
+      }
+      const bool stored = rp < gene.rp.cell.size() && gene.rp.cell[rp] == cell;
+      expressed.rp.push_back(stored ? gene.rp.value[rp] : gene.rp_background);
+    }
+  }
+  return expressed;
 }
 
 }  // namespace
@@ -51,38 +79,9 @@ std::vector<std::uint32_t> ColumnStore::enter(std::span<const std::uint32_t> gen
   return once;
 }
 
-ColumnStore::StoredGene ColumnStore::write(ColumnWriter& writer, const SamplerGene& gene, std::uint32_t cells,
-                                           bool atac) {
-  check_row(gene, gene.rna, "RNA", cells);
-  if (gene.rna.count.size() != gene.rna.cell.size()) {
-    throw base::DataError({.what = "a gene's RNA entries have no counts",
-                           .file = gene.symbol,
-                           .expected = std::to_string(gene.rna.cell.size()) + " counts",
-                           .got = std::to_string(gene.rna.count.size()),
-                           .hint = "Prepare the dataset again."});
-  }
-  std::vector<std::uint32_t> expressed;
-  std::vector<float> values;
-  for (std::size_t i = 0; i < gene.rna.cell.size(); ++i) {
-    if (gene.rna.count[i] > 0) {
-      expressed.push_back(gene.rna.cell[i]);
-      values.push_back(gene.rna.value[i]);
-    }
-  }
-  StoredGene stored;
-  // Cells without expression are never asked for; any stored value may stand for them.
-  stored.rna = writer.add(expressed, values, values.empty() ? 0.0f : values.front(), false);
-  if (atac) {
-    check_row(gene, gene.rp, "RP", cells);
-    stored.rp = writer.add(gene.rp.cell, gene.rp.value, gene.rp_background, true);
-  }
-  return stored;
-}
-
-void ColumnStore::open(std::span<const StoredGene> stored, bool atac) {
-  for (const StoredGene& gene : stored) {
-    columns_.push_back({.rna = open_column(memory_.bytes(), gene.rna),
-                        .rp = atac ? open_column(memory_.bytes(), gene.rp) : Column{}});
+void ColumnStore::open(std::span<const StoredColumns> stored) {
+  for (const StoredColumns& gene : stored) {
+    columns_.push_back(open_columns(memory_.bytes(), gene));
   }
 }
 
@@ -103,9 +102,7 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
   comm::agree(communicator, [&] {
     genes = enter(wanted, dataset.genes());
     for (const std::uint32_t gene : genes) {
-      room.push_back(room.back() + room_for(dataset.nonzeros(store::Layer::rna, gene),
-                                            atac ? dataset.nonzeros(store::Layer::rp, gene) : 0, cells,
-                                            atac));
+      room.push_back(room.back() + largest_columns(dataset.nonzeros(store::Layer::rna, gene), cells, atac));
     }
     for (std::size_t r = 0; r <= ranks; ++r) {
       const std::uint64_t share = room.back() / ranks * r;
@@ -117,7 +114,7 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
   });
   memory_ = node->share_memory(room.back());
 
-  std::vector<StoredGene> mine;
+  std::vector<StoredColumns> mine;
   std::uint64_t used = 0;
   comm::agree(communicator, [&] {
     ColumnWriter writer(memory_.bytes(), room[first[rank]], room[first[rank + 1]], cells, compact);
@@ -137,22 +134,22 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
                                .rna = std::move(rna[i]),
                                .rp = std::move(rp[i]),
                                .rp_background = atac ? dataset.header().rp_background.at(block[i]) : 0.0f};
-        mine.push_back(write(writer, gene, cells, atac));
+        mine.push_back(writer.add(expressed_cells(gene, cells, atac)));
       }
       begin = end;
     }
     used = writer.used();
   });
   // Also tells each rank that all have written.
-  std::vector<StoredGene> stored;
+  std::vector<StoredColumns> stored;
   for (const auto& part : node->all_gather(std::as_bytes(std::span(mine)))) {
-    const auto theirs = comm::from_bytes<StoredGene>(part);
+    const auto theirs = comm::from_bytes<StoredColumns>(part);
     stored.insert(stored.end(), theirs.begin(), theirs.end());
   }
   std::array<std::int64_t, 1> total{static_cast<std::int64_t>(used)};
   node->all_reduce(std::span<std::int64_t>(total), comm::Reduction::sum);
   bytes_ = static_cast<std::uint64_t>(total[0]);
-  open(stored, atac);
+  open(stored);
 }
 
 ColumnStore::ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given, bool atac, bool compact) {
@@ -164,18 +161,18 @@ ColumnStore::ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given
   enter(indices, 0);
   std::uint64_t room = 0;
   for (const SamplerGene& gene : given) {
-    room += room_for(gene.rna.cell.size(), gene.rp.cell.size(), cells, atac);
+    room += largest_columns(gene.rna.cell.size(), cells, atac);
   }
   memory_ = comm::private_memory(room);
   ColumnWriter writer(memory_.bytes(), 0, room, cells, compact);
-  std::vector<StoredGene> stored;
+  std::vector<StoredColumns> stored;
   for (const SamplerGene& gene : given) {
     if (place_[gene.index] == stored.size()) {
-      stored.push_back(write(writer, gene, cells, atac));
+      stored.push_back(writer.add(expressed_cells(gene, cells, atac)));
     }
   }
   bytes_ = writer.used();
-  open(stored, atac);
+  open(stored);
 }
 
 }  // namespace mgrn::pairs

@@ -34,15 +34,10 @@ class ColumnStore {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  struct StoredGene {
-    StoredColumn rna;
-    StoredColumn rp;
-  };
   static constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
 
   std::vector<std::uint32_t> enter(std::span<const std::uint32_t> genes, std::size_t in_dataset);
-  static StoredGene write(ColumnWriter& writer, const SamplerGene& gene, std::uint32_t cells, bool atac);
-  void open(std::span<const StoredGene> stored, bool atac);
+  void open(std::span<const StoredColumns> stored);
 
   comm::SharedMemory memory_;
   std::size_t blocks_ = 0;

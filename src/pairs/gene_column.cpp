@@ -17,21 +17,27 @@ std::uint64_t whole_lines(std::uint64_t bytes) {
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
-std::uint64_t sparse_bytes(std::uint64_t entries, std::uint64_t cells, std::uint64_t width) {
-  return whole_lines(blocks_of(cells) * sizeof(CellBlock)) + whole_lines((entries + 1) * width);
-}
-std::uint64_t dense_bytes(std::uint64_t cells, std::uint64_t width) {
-  return whole_lines(cells * width);
+// Writes a value, as `coding` has it, to the index-th place.
+void encode(const Coding& coding, std::byte* to, std::size_t index, float value) {
+  if (coding.exact()) {
+    std::memcpy(to + index * sizeof(float), &value, sizeof value);
+    return;
+  }
+  const auto number =
+      static_cast<std::uint16_t>(static_cast<std::int32_t>(std::nearbyint(static_cast<double>(value) /
+                                                                          static_cast<double>(coding.step))) -
+                                 coding.zero);
+  std::memcpy(to + index * sizeof number, &number, sizeof number);
 }
 
 }  // namespace
 
-Coding choose_coding(std::span<const float> values, float background, bool compact) {
-  if (!compact || !std::isfinite(background)) {
+Coding choose_coding(std::span<const float> values, bool compact) {
+  if (!compact) {
     return {};
   }
-  float least = background;
-  float most = background;
+  float least = values.empty() ? 0.0f : values.front();
+  float most = least;
   for (const float value : values) {
     if (!std::isfinite(value)) {
       return {};
@@ -51,9 +57,9 @@ Coding choose_coding(std::span<const float> values, float background, bool compa
   return {};
 }
 
-std::uint64_t largest_column(std::uint64_t entries, std::uint64_t cells) {
-  // Dense is only chosen where it is smaller.
-  return sparse_bytes(entries, cells, sizeof(float));
+std::uint64_t largest_columns(std::uint64_t expressed, std::uint64_t cells, bool atac) {
+  return whole_lines(blocks_of(cells) * sizeof(CellBlock)) +
+         whole_lines(expressed * (atac ? 2 : 1) * sizeof(float));
 }
 
 ColumnWriter::ColumnWriter(std::span<std::byte> memory, std::uint64_t first, std::uint64_t last,
@@ -72,51 +78,33 @@ std::byte* ColumnWriter::take(std::uint64_t bytes, std::uint64_t& at) {
   return memory_.data() + at;
 }
 
-void ColumnWriter::encode(const Coding& coding, std::byte* to, std::size_t index, float value) const {
-  if (coding.exact()) {
-    std::memcpy(to + index * sizeof(float), &value, sizeof value);
-    return;
+StoredColumns ColumnWriter::add(const ExpressedCells& gene) {
+  StoredColumns stored;
+  stored.count = static_cast<std::uint32_t>(gene.cells.size());
+  stored.rna = choose_coding(gene.rna, compact_);
+  stored.rp = choose_coding(gene.rp, compact_);
+  if (stored.rna.exact() || stored.rp.exact()) {
+    stored.rna = stored.rp = {};
   }
-  const auto number =
-      static_cast<std::uint16_t>(static_cast<std::int32_t>(std::nearbyint(static_cast<double>(value) /
-                                                                          static_cast<double>(coding.step))) -
-                                 coding.zero);
-  std::memcpy(to + index * sizeof number, &number, sizeof number);
-}
-
-StoredColumn ColumnWriter::add(std::span<const std::uint32_t> cells_ascending, std::span<const float> values,
-                               float background, bool may_be_dense) {
-  StoredColumn column;
-  column.count = static_cast<std::uint32_t>(values.size());
-  column.coding = choose_coding(values, background, compact_);
-  const std::uint64_t width = column.coding.width();
-  if (may_be_dense && dense_bytes(cells_, width) <= sparse_bytes(values.size(), cells_, width)) {
-    column.dense = 1;
-    std::byte* to = take(cells_ * width, column.values_at);
-    std::size_t next = 0;
-    for (std::uint32_t cell = 0; cell < cells_; ++cell) {
-      const bool stored = next < cells_ascending.size() && cells_ascending[next] == cell;
-      encode(column.coding, to, cell, stored ? values[next] : background);
-      next += stored ? 1 : 0;
+  auto* blocks = reinterpret_cast<CellBlock*>(take(blocks_of(cells_) * sizeof(CellBlock), stored.cells_at));
+  write_cells({blocks, blocks_of(cells_)}, gene.cells);
+  const std::size_t each = gene.rp.empty() ? 1 : 2;
+  std::byte* to = take(gene.cells.size() * each * stored.rna.width(), stored.values_at);
+  for (std::size_t i = 0; i < gene.cells.size(); ++i) {
+    encode(stored.rna, to, each * i, gene.rna[i]);
+    if (each == 2) {
+      encode(stored.rp, to, 2 * i + 1, gene.rp[i]);
     }
-    return column;
   }
-  auto* blocks = reinterpret_cast<CellBlock*>(take(blocks_of(cells_) * sizeof(CellBlock), column.cells_at));
-  write_cells({blocks, blocks_of(cells_)}, cells_ascending);
-  std::byte* to = take((values.size() + 1) * width, column.values_at);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    encode(column.coding, to, i, values[i]);
-  }
-  encode(column.coding, to, values.size(), background);
-  return column;
+  return stored;
 }
 
-Column open_column(std::span<const std::byte> memory, const StoredColumn& stored) {
-  return {.cells = stored.dense != 0 ? nullptr
-                                     : reinterpret_cast<const CellBlock*>(memory.data() + stored.cells_at),
+GeneColumns open_columns(std::span<const std::byte> memory, const StoredColumns& stored) {
+  return {.cells = reinterpret_cast<const CellBlock*>(memory.data() + stored.cells_at),
           .values = memory.data() + stored.values_at,
           .count = stored.count,
-          .coding = stored.coding};
+          .rna = stored.rna,
+          .rp = stored.rp};
 }
 
 }  // namespace mgrn::pairs

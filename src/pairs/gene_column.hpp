@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One gene's cells and values, laid out for random access in a block of memory that ranks may share: the
-// value of a cell is the rank-th of the stored ones, or, where that is smaller, simply the cell-th. Internal
-// to the room.
+// One gene's cells and values, laid out for random access in a block of memory that ranks may share. Samples
+// are drawn from cells in which the gene is expressed, so values of other cells are not held, its regulatory
+// potential there among them; a cell's two values lie side by side, in one cache line. Internal to the room.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "cell_set.hpp"
 #include "multigrnformer/pairs/sampler.hpp"
@@ -27,20 +28,28 @@ struct Coding {
 inline constexpr float kLargestStep = 0x1p-9f;
 
 /// 16 bits when `compact` and the values allow it: finite, and within 128 of one another (z-scores are
-/// clipped to 20). A function of the values alone. `background` counts as one of them.
-Coding choose_coding(std::span<const float> values, float background, bool compact);
+/// clipped to 20). A function of the values alone.
+Coding choose_coding(std::span<const float> values, bool compact);
 
-/// A column as it lies in memory; offsets in bytes from the start of the memory. Plain data: ranks send it.
-struct StoredColumn {
-  std::uint64_t cells_at = 0;  ///< of the cell set
-  std::uint64_t values_at = 0;
-  std::uint32_t count = 0;  ///< stored entries; the value at `count` is the background
-  Coding coding;
-  std::uint32_t dense = 0;  ///< 1: a value per cell, no cell set
+/// What a gene is in its expressed cells, ascending.
+struct ExpressedCells {
+  std::vector<std::uint32_t> cells;
+  std::vector<float> rna;
+  std::vector<float> rp;  ///< empty without ATAC
 };
 
-/// Bytes that a column of `entries` stored values may take at most, alignment included.
-std::uint64_t largest_column(std::uint64_t entries, std::uint64_t cells);
+/// A gene's columns as they lie in memory; offsets in bytes from the start of the memory. Plain data: ranks
+/// send it.
+struct StoredColumns {
+  std::uint64_t cells_at = 0;  ///< of the cell set
+  std::uint64_t values_at =
+      0;                    ///< of the values: RNA, then RP where there is any, of one member after another
+  std::uint32_t count = 0;  ///< members
+  Coding rna, rp;           ///< both 16 bits, or both floats
+};
+
+/// Bytes that the columns of a gene with so many expressed cells may take at most, alignment included.
+std::uint64_t largest_columns(std::uint64_t expressed, std::uint64_t cells, bool atac);
 
 /// Appends columns to a part of the memory.
 class ColumnWriter {
@@ -49,15 +58,11 @@ class ColumnWriter {
   ColumnWriter(std::span<std::byte> memory, std::uint64_t first, std::uint64_t last, std::uint32_t cells,
                bool compact);
 
-  /// A cell set with a value for each member. `may_be_dense`: values of all cells are asked for, and a plain
-  /// array of them is taken where it is smaller.
-  StoredColumn add(std::span<const std::uint32_t> cells_ascending, std::span<const float> values,
-                   float background, bool may_be_dense);
+  StoredColumns add(const ExpressedCells& gene);
   std::uint64_t used() const { return next_ - first_; }
 
  private:
   std::byte* take(std::uint64_t bytes, std::uint64_t& at);
-  void encode(const Coding& coding, std::byte* to, std::size_t index, float value) const;
 
   std::span<std::byte> memory_;
   std::uint64_t first_;
@@ -67,20 +72,17 @@ class ColumnWriter {
   bool compact_;
 };
 
-/// A column ready for access.
-struct Column {
-  const CellBlock* cells = nullptr;  ///< null: dense, or (with null values) all zero
+/// Columns ready for access.
+struct GeneColumns {
+  const CellBlock* cells = nullptr;
   const std::byte* values = nullptr;
   std::uint32_t count = 0;
-  Coding coding;
+  Coding rna, rp;
+
+  /// Bytes of one member's values.
+  std::size_t value_bytes(bool atac) const { return (atac ? 2 : 1) * std::size_t{rna.width()}; }
 };
 
-Column open_column(std::span<const std::byte> memory, const StoredColumn& stored);
-
-/// RNA only where it is expressed (samples are drawn from nowhere else), RP everywhere.
-struct GeneColumns {
-  Column rna;
-  Column rp;
-};
+GeneColumns open_columns(std::span<const std::byte> memory, const StoredColumns& stored);
 
 }  // namespace mgrn::pairs

@@ -28,58 +28,97 @@ Scratch& scratch() {
   return mine;
 }
 
-/// A sample on its way: its cells, then where their values are.
+/// A sample on its way: its cells, and which of each gene's values are theirs.
 struct DrawnSample {
   const GeneColumns* tf = nullptr;
   const GeneColumns* gene = nullptr;
-  std::vector<std::uint32_t> places;                // N
-  std::array<std::vector<std::uint32_t>, 4> index;  // N each: RNA and RP of the TF, then of the gene
-
-  const Column& column(std::size_t number) const {
-    const GeneColumns& columns = number < 2 ? *tf : *gene;
-    return number % 2 == 0 ? columns.rna : columns.rp;
-  }
+  std::vector<std::uint32_t> places;      // N
+  std::vector<std::uint32_t> tf_index;    // N
+  std::vector<std::uint32_t> gene_index;  // N
 };
+
+constexpr std::size_t kCacheLine = 64;
 
 // Into the second-level cache: a sample's lines are more than the first level holds.
 __attribute__((always_inline)) inline void fetch_ahead(const void* address) {
   __builtin_prefetch(address, 0, 2);
 }
 
-// Where the values of a column's cells are.
-void locate(const Column& column, bool rna, std::span<const std::uint32_t> places,
-            std::vector<std::uint32_t>& index) {
-  if (column.values == nullptr) {
+void fetch_values(const GeneColumns& columns, std::span<const std::uint32_t> index, bool atac) {
+  const std::size_t each = columns.value_bytes(atac);
+  const std::size_t bytes = columns.count * each;
+  // No more lines than cells: the lines in their order are the quicker way.
+  if (bytes <= index.size() * kCacheLine) {
+    for (std::size_t at = 0; at < bytes; at += kCacheLine) {
+      fetch_ahead(columns.values + at);
+    }
     return;
   }
-  index.resize(places.size());
-  if (column.cells == nullptr) {
-    std::transform(places.begin(), places.end(), index.begin(), cell_of);
-  } else if (rna) {
-    sampler_kernels().rank_members(column.cells, places, index.data());
-  } else {
-    sampler_kernels().rank_any(column.cells, places, column.count, index.data());
+  for (const std::uint32_t i : index) {
+    fetch_ahead(columns.values + i * each);
   }
 }
 
-void copy_values(const Column& column, std::span<const std::uint32_t> index, std::size_t count,
-                 std::size_t width, float* out) {
-  if (column.values == nullptr) {
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i * width] = 0.0f;
-    }
-  } else if (column.coding.exact()) {
-    const auto* values = reinterpret_cast<const float*>(column.values);
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i * width] = values[index[i]];
-    }
-  } else {
-    const auto* numbers = reinterpret_cast<const std::uint16_t*>(column.values);
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i * width] = static_cast<float>(static_cast<std::int32_t>(numbers[index[i]]) + column.coding.zero) *
-                       column.coding.step;
+void fetch_to_write(const void* first, std::size_t bytes) {
+  const auto* const line = static_cast<const std::byte*>(first);
+  for (std::size_t at = 0; at < bytes; at += kCacheLine) {
+    __builtin_prefetch(line + at, 1, 2);
+  }
+}
+
+/// A gene's values: RNA, then RP where there is ATAC.
+template <bool kAtac>
+struct ExactValues {
+  explicit ExactValues(const GeneColumns& columns) : values(reinterpret_cast<const float*>(columns.values)) {}
+  void copy(std::uint32_t index, float* to) const {
+    to[0] = values[(kAtac ? 2 : 1) * std::size_t{index}];
+    to[1] = kAtac ? values[2 * std::size_t{index} + 1] : 0.0f;
+  }
+
+  const float* values;
+};
+
+template <bool kAtac>
+struct NumberedValues {
+  explicit NumberedValues(const GeneColumns& columns)
+      : numbers(reinterpret_cast<const std::uint16_t*>(columns.values)), rna(columns.rna), rp(columns.rp) {}
+  static float value(std::uint16_t number, const Coding& coding) {
+    return static_cast<float>(std::int32_t{number} + coding.zero) * coding.step;
+  }
+  void copy(std::uint32_t index, float* to) const {
+    to[0] = value(numbers[(kAtac ? 2 : 1) * std::size_t{index}], rna);
+    to[1] = kAtac ? value(numbers[2 * std::size_t{index} + 1], rp) : 0.0f;
+  }
+
+  const std::uint16_t* numbers;
+  Coding rna, rp;
+};
+
+template <typename TfValues, typename GeneValues>
+void copy_rows(const DrawnSample& drawn, std::size_t width, float* rows) {
+  const TfValues tf(*drawn.tf);
+  const GeneValues gene(*drawn.gene);
+  const std::uint32_t* const tf_index = drawn.tf_index.data();
+  const std::uint32_t* const gene_index = drawn.gene_index.data();
+  const std::size_t count = drawn.places.size();
+  for (std::size_t i = 0; i < count; ++i, rows += width) {
+    tf.copy(tf_index[i], rows);
+    gene.copy(gene_index[i], rows + 2);
+    for (std::size_t column = 4; column < width; ++column) {
+      rows[column] = 0.0f;
     }
   }
+}
+
+template <bool kAtac>
+void copy_values(const DrawnSample& drawn, std::size_t width, float* rows) {
+  using Exact = ExactValues<kAtac>;
+  using Numbered = NumberedValues<kAtac>;
+  const bool tf_exact = drawn.tf->rna.exact();
+  const bool gene_exact = drawn.gene->rna.exact();
+  const auto copy = tf_exact ? (gene_exact ? copy_rows<Exact, Exact> : copy_rows<Exact, Numbered>)
+                             : (gene_exact ? copy_rows<Numbered, Exact> : copy_rows<Numbered, Numbered>);
+  copy(drawn, width, rows);
 }
 
 void validate(const SamplerOptions& options) {
@@ -150,8 +189,8 @@ struct Sampler::State {
   bool draw(const SampleName& name, DrawnSample& drawn) const {
     drawn.tf = &at(name.tf);
     drawn.gene = &at(name.gene);
-    const CellBlock* a = drawn.tf->rna.cells;
-    const CellBlock* b = drawn.gene->rna.cells;
+    const CellBlock* a = drawn.tf->cells;
+    const CellBlock* b = drawn.gene->cells;
     const SamplerKernels& kernels = sampler_kernels();
     Scratch& memory = scratch();
     const std::size_t blocks = columns.blocks();
@@ -189,46 +228,24 @@ struct Sampler::State {
     return true;
   }
 
-  /// What locate() will read of the columns that draw() has not read.
-  void fetch_cells(const DrawnSample& drawn) const {
-    for (const CellBlock* cells : {drawn.tf->rp.cells, drawn.gene->rp.cells}) {
-      if (cells != nullptr) {
-        for (const std::uint32_t place : drawn.places) {
-          fetch_ahead(cells + (place >> 8));
-        }
-      }
-    }
+  void locate(DrawnSample& drawn) const {
+    const SamplerKernels& kernels = sampler_kernels();
+    drawn.tf_index.resize(drawn.places.size());
+    drawn.gene_index.resize(drawn.places.size());
+    kernels.rank(drawn.tf->cells, drawn.places, drawn.tf_index.data());
+    kernels.rank(drawn.gene->cells, drawn.places, drawn.gene_index.data());
   }
 
-  void locate_values(DrawnSample& drawn) const {
-    for (std::size_t column = 0; column < 4; ++column) {
-      locate(drawn.column(column), column % 2 == 0, drawn.places, drawn.index[column]);
-    }
-  }
-
-  void fetch_values(const DrawnSample& drawn) const {
-    for (std::size_t number = 0; number < 4; ++number) {
-      const Column& column = drawn.column(number);
-      if (column.values != nullptr) {
-        const std::size_t width = column.coding.width();
-        for (const std::uint32_t index : drawn.index[number]) {
-          fetch_ahead(column.values + index * width);
-        }
-      }
-    }
+  /// What copy() will read and write.
+  void fetch(const DrawnSample& drawn, std::span<const float> out) const {
+    fetch_values(*drawn.tf, drawn.tf_index, options.atac);
+    fetch_values(*drawn.gene, drawn.gene_index, options.atac);
+    fetch_to_write(out.data(), out.size_bytes());
   }
 
   void copy(const DrawnSample& drawn, std::span<float> out) const {
     const auto width = static_cast<std::size_t>(options.width);
-    const std::size_t count = drawn.places.size();
-    for (std::size_t column = 0; column < 4; ++column) {
-      copy_values(drawn.column(column), drawn.index[column], count, width, out.data() + column);
-    }
-    if (width > 4) {
-      for (std::size_t i = 0; i < count; ++i) {
-        std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(i * width + 4), width - 4, 0.0f);
-      }
-    }
+    options.atac ? copy_values<true>(drawn, width, out.data()) : copy_values<false>(drawn, width, out.data());
   }
 
   std::size_t sample_size() const {
@@ -283,7 +300,7 @@ const SamplerOptions& Sampler::options() const {
 }
 
 std::uint32_t Sampler::shared_cells(std::uint32_t tf, std::uint32_t gene) const {
-  return sampler_kernels().count_shared(state_->at(tf).rna.cells, state_->at(gene).rna.cells,
+  return sampler_kernels().count_shared(state_->at(tf).cells, state_->at(gene).cells,
                                         state_->columns.blocks());
 }
 
@@ -317,7 +334,7 @@ bool Sampler::gather(const SampleName& name, std::span<float> out) const {
   if (!state_->draw(name, drawn)) {
     return false;
   }
-  state_->locate_values(drawn);
+  state_->locate(drawn);
   state_->copy(drawn, out);
   return true;
 }
@@ -330,39 +347,33 @@ std::uint64_t Sampler::bytes() const {
   return state_->columns.bytes();
 }
 
-/// Three samples in three stages; of one thread.
+/// Two samples in two stages; of one thread.
 class SamplePipeline {
  public:
   std::size_t run(std::span<const SampleRequest> requests, std::span<float> out) {
     std::size_t count = requests.size();
-    for (std::size_t step = 0; step < count + 2; ++step) {
+    for (std::size_t step = 0; step < count + 1; ++step) {
       if (step < count) {
-        const SampleRequest& request = requests[step];
-        const Sampler::State& state = *request.sampler->state_;
-        DrawnSample& drawn = stages_[step % 3];
-        if (state.draw(request.name, drawn)) {
-          state.fetch_cells(drawn);
+        const Sampler::State& state = *requests[step].sampler->state_;
+        DrawnSample& drawn = stages_[step % 2];
+        if (state.draw(requests[step].name, drawn)) {
+          state.locate(drawn);
+          state.fetch(drawn, out.subspan(step * state.sample_size(), state.sample_size()));
         } else {
-          count = step;  // those before are still brought to their end
+          count = step;  // the one before is still brought to its end
         }
       }
-      if (step >= 1 && step - 1 < count) {
+      if (step >= 1 && step <= count) {
         const Sampler::State& state = *requests[step - 1].sampler->state_;
-        DrawnSample& drawn = stages_[(step - 1) % 3];
-        state.locate_values(drawn);
-        state.fetch_values(drawn);
-      }
-      if (step >= 2 && step - 2 < count) {
-        const Sampler::State& state = *requests[step - 2].sampler->state_;
-        const std::size_t size = state.sample_size();
-        state.copy(stages_[(step - 2) % 3], out.subspan((step - 2) * size, size));
+        state.copy(stages_[(step - 1) % 2],
+                   out.subspan((step - 1) * state.sample_size(), state.sample_size()));
       }
     }
     return count;
   }
 
  private:
-  std::array<DrawnSample, 3> stages_;
+  std::array<DrawnSample, 2> stages_;
 };
 
 std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out) {

@@ -136,20 +136,10 @@ MGRN_INLINE std::uint32_t rank_of(const CellBlock& block, std::uint32_t bit) {
 }
 
 template <typename Bits>
-MGRN_INLINE void rank_members_of(const CellBlock* cells, std::span<const std::uint32_t> places,
-                                 std::uint32_t* index) {
+MGRN_INLINE void ranks_of(const CellBlock* cells, std::span<const std::uint32_t> places,
+                          std::uint32_t* index) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     index[i] = rank_of<Bits>(cells[places[i] >> 8], places[i] & 255);
-  }
-}
-
-template <typename Bits>
-MGRN_INLINE void rank_any_of(const CellBlock* cells, std::span<const std::uint32_t> places,
-                             std::uint32_t absent, std::uint32_t* index) {
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::uint32_t rank = rank_of<Bits>(cells[places[i] >> 8], places[i] & 255);
-    const std::uint32_t mask = std::uint32_t{0} - static_cast<std::uint32_t>(contains(cells, places[i]));
-    index[i] = (rank & mask) | (absent & ~mask);
   }
 }
 
@@ -158,8 +148,7 @@ constexpr SamplerKernels kPortable{.name = "portable",
                                    .intersect = intersect_of,
                                    .list = list_of,
                                    .select = select_of<PortableBits, PortableSearch>,
-                                   .rank_members = rank_members_of<PortableBits>,
-                                   .rank_any = rank_any_of<PortableBits>};
+                                   .rank = ranks_of<PortableBits>};
 
 #if defined(__x86_64__)
 
@@ -239,22 +228,16 @@ MGRN_BMI2 void list_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blo
   }
 }
 
-MGRN_BMI2 void rank_members_bmi2(const CellBlock* cells, std::span<const std::uint32_t> places,
-                                 std::uint32_t* index) {
-  rank_members_of<Bmi2Bits>(cells, places, index);
+MGRN_BMI2 void rank_bmi2(const CellBlock* cells, std::span<const std::uint32_t> places,
+                         std::uint32_t* index) {
+  ranks_of<Bmi2Bits>(cells, places, index);
 }
-MGRN_BMI2 void rank_any_bmi2(const CellBlock* cells, std::span<const std::uint32_t> places,
-                             std::uint32_t absent, std::uint32_t* index) {
-  rank_any_of<Bmi2Bits>(cells, places, absent, index);
-}
-
 constexpr SamplerKernels kBmi2{.name = "avx2",
                                .count_shared = count_shared_bmi2,
                                .intersect = intersect_bmi2,
                                .list = list_bmi2,
                                .select = select_bmi2,
-                               .rank_members = rank_members_bmi2,
-                               .rank_any = rank_any_bmi2};
+                               .rank = rank_bmi2};
 
 // ---- AVX-512 with population count of vectors ----------------------------------------------------------
 
@@ -344,30 +327,13 @@ MGRN_AVX512 MGRN_INLINE __m128i ranks_of_four(const CellBlock* cells, const std:
   return _mm256_cvtepi64_epi32(_mm256_add_epi64(within, headers));  // the headers' upper halves fall away
 }
 
-MGRN_AVX512 void rank_members_avx512(const CellBlock* cells, std::span<const std::uint32_t> places,
-                                     std::uint32_t* index) {
+MGRN_AVX512 void rank_avx512(const CellBlock* cells, std::span<const std::uint32_t> places,
+                             std::uint32_t* index) {
   std::size_t i = 0;
   for (; i + 4 <= places.size(); i += 4) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(index + i), ranks_of_four(cells, places.data() + i));
   }
-  rank_members_of<Bmi2Bits>(cells, places.subspan(i), index + i);
-}
-
-MGRN_AVX512 void rank_any_avx512(const CellBlock* cells, std::span<const std::uint32_t> places,
-                                 std::uint32_t absent, std::uint32_t* index) {
-  const __m128i none = _mm_set1_epi32(static_cast<int>(absent));
-  std::size_t i = 0;
-  for (; i + 4 <= places.size(); i += 4) {
-    const std::uint32_t* four = places.data() + i;
-    const unsigned present = static_cast<unsigned>(contains(cells, four[0])) |
-                             static_cast<unsigned>(contains(cells, four[1])) << 1 |
-                             static_cast<unsigned>(contains(cells, four[2])) << 2 |
-                             static_cast<unsigned>(contains(cells, four[3])) << 3;
-    const __m128i ranks = ranks_of_four(cells, four);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(index + i),
-                     _mm_mask_mov_epi32(none, static_cast<__mmask8>(present), ranks));
-  }
-  rank_any_of<Bmi2Bits>(cells, places.subspan(i), absent, index + i);
+  ranks_of<Bmi2Bits>(cells, places.subspan(i), index + i);
 }
 
 constexpr SamplerKernels kAvx512{.name = "avx512",
@@ -375,8 +341,7 @@ constexpr SamplerKernels kAvx512{.name = "avx512",
                                  .intersect = intersect_avx512,
                                  .list = list_bmi2,
                                  .select = select_bmi2,
-                                 .rank_members = rank_members_avx512,
-                                 .rank_any = rank_any_avx512};
+                                 .rank = rank_avx512};
 
 // AMD's first two Zen generations have bit deposit in microcode, slower than the portable loop.
 bool has_bmi2() {

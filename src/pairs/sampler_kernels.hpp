@@ -40,11 +40,8 @@ struct SamplerKernels {
   /// places[i]: where the cell with ranks[i] shared cells below it is. Cheaper than a list for large sets.
   void (*select)(const CellBlock* a, const CellBlock* b, const SelectIndex& index,
                  std::span<const std::uint32_t> ranks, std::uint32_t* places);
-  /// index[i]: which of a sparse column's values belongs to the cell at places[i], which the set contains.
-  void (*rank_members)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t* index);
-  /// The same; `absent` for cells that are not in the set.
-  void (*rank_any)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t absent,
-                   std::uint32_t* index);
+  /// index[i]: which of a gene's values belong to the cell at places[i], which the set contains.
+  void (*rank)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t* index);
 };
 
 /// The fastest variant for this processor.

@@ -104,7 +104,7 @@ struct SampleRequest {
 };
 
 /// Gathers several samples, the i-th to the i-th part of `out`, as Sampler::gather does one by one: while one
-/// is copied, the values of the next and the cells of the one after it are on their way from memory. Returns
+/// is copied, the values of the next are on their way from memory. Returns
 /// how many there are before the first without cells, all of them where none is; the rest is unspecified.
 std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out);
 
