@@ -144,7 +144,17 @@ struct EncoderOf {
                       const float* sample, const float* positions, float* input, const Scratch& scratch,
                       float* flat) {
     const int width = EncoderOf::width(d);
-    for (int n = 0; n < d.cells; ++n) {
+    int first = 0;
+    if constexpr (kWidth == 4) {
+      for (; first + kLanes <= d.cells; first += kLanes) {
+        Vector column[4];
+        columns_of_rows(sample + first * 4, column);
+        for (int c = 0; c < 4; ++c) {
+          store(input + c * d.padded + first, column[c] + load_loose(positions + c * d.padded + first));
+        }
+      }
+    }
+    for (int n = first; n < d.cells; ++n) {
       for (int c = 0; c < width; ++c) {
         input[c * d.padded + n] = sample[n * width + c] + positions[c * d.padded + n];
       }
@@ -155,7 +165,15 @@ struct EncoderOf {
       attention(d, states[layer], scratch);
       feed_forward(d, weights[layer], states[layer], x, scratch);
     }
-    for (int n = 0; n < d.cells; ++n) {
+    first = 0;
+    if constexpr (kWidth == 4) {
+      for (; first + kLanes <= d.cells; first += kLanes) {
+        Vector column[4];
+        for (int c = 0; c < 4; ++c) column[c] = load(scratch.stream + c * d.padded + first);
+        rows_of_columns(column, flat + first * 4);
+      }
+    }
+    for (int n = first; n < d.cells; ++n) {
       for (int c = 0; c < width; ++c) flat[n * width + c] = scratch.stream[c * d.padded + n];
     }
   }
@@ -164,7 +182,15 @@ struct EncoderOf {
                        const float* input, const Scratch& scratch, const float* flat_gradient,
                        const LayerSums* sums) {
     const int width = EncoderOf::width(d);
-    for (int n = 0; n < d.cells; ++n) {
+    int first = 0;
+    if constexpr (kWidth == 4) {
+      for (; first + kLanes <= d.cells; first += kLanes) {
+        Vector column[4];
+        columns_of_rows(flat_gradient + first * 4, column);
+        for (int c = 0; c < 4; ++c) store(scratch.stream + c * d.padded + first, column[c]);
+      }
+    }
+    for (int n = first; n < d.cells; ++n) {
       for (int c = 0; c < width; ++c) scratch.stream[c * d.padded + n] = flat_gradient[n * width + c];
     }
     for (int c = 0; c < width; ++c) clear_padding(scratch.stream + c * d.padded, d);

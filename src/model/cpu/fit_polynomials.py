@@ -41,8 +41,37 @@ def normal_distribution():
     return error, np.polynomial.chebyshev.cheb2poly(coefficients)
 
 
+def pieces(function, degree):
+    """function on [0, 5.8] as 16 polynomials in u = 15.5 x / 5.8 - i about the nearest whole number i: one row
+    of coefficients for each power of u, highest first; the error is absolute."""
+    scale = 15.5 / 5.8
+    rows, worst = [], 0.0
+    for i in range(16):
+        u = 0.5 * np.cos(np.linspace(0, np.pi, 400))
+        if i == 0:
+            u = 0.5 * (0.5 + u)
+        x = (i + u) / scale
+        error, coefficients = lawson(function(x), np.stack([u**n for n in range(degree + 1)], 1), np.ones_like(x), 200)
+        worst = max(worst, error)
+        rows.append(coefficients[::-1])
+    return worst, np.array(rows).T
+
+
+def distribution_less_half(x):
+    return 0.5 * erf(x / np.sqrt(2))
+
+
+def gelu_slope_less_half(x):
+    return distribution_less_half(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
 if __name__ == "__main__":
     for name, (error, coefficients) in (("exp", exponential()), ("Phi", normal_distribution())):
         print(name, "relative error %.2g" % error)
         for value in coefficients:
             print("  %.9gf," % np.float32(value))
+    for name, (error, rows) in (("Phi - 1/2", pieces(distribution_less_half, 4)),
+                                ("GELU' - 1/2", pieces(gelu_slope_less_half, 5))):
+        print(name, "in pieces, error %.2g" % error)
+        for row in rows:
+            print("  {" + ", ".join("%.9gf" % np.float32(value) for value in row) + "},")

@@ -191,8 +191,7 @@ class FusedEngine final : public Engine {
           flat_gradient_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_),
           layer_sums_.data());
       // Closed per sample, so that rounding does not grow with cells times samples.
-      kernels_.accumulate(batch_sums_, sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes);
-      std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
+      kernels_.drain(sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes, batch_sums_);
     }
     write_encoder_gradient(gradient);
     return statistics;

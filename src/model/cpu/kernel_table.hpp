@@ -8,8 +8,11 @@
 namespace mgrn::model::cpu {
 namespace {
 
-void accumulate(float* total, const float* part, int count) {
-  for (int i = 0; i < count * kLanes; i += kLanes) store(total + i, load(total + i) + load(part + i));
+void drain(float* part, int count, float* total) {
+  for (int i = 0; i < count * kLanes; i += kLanes) {
+    store(total + i, load(total + i) + load(part + i));
+    store(part + i, Vector{});
+  }
 }
 
 void collapse(const float* lanes, int count, float* values) {
@@ -37,7 +40,7 @@ constexpr Kernels kernel_table(const char* name) {
           .predictor_flat_gradient = predictor_flat_gradient,
           .predictor_weight_gradient = predictor_weight_gradient,
           .predictor_exact_weight_gradient = predictor_exact_weight_gradient,
-          .accumulate = accumulate,
+          .drain = drain,
           .collapse = collapse,
           .attention = attention,
           .attention_backward = attention_backward,

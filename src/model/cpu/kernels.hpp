@@ -139,8 +139,8 @@ struct Kernels {
   void (*predictor_exact_weight_gradient)(int rows, int units, int columns, const PendingGradients&,
                                           int flat_stride, double factor, bool overwrite, std::uint64_t* sum,
                                           std::uint32_t* largest);
-  /// total[i] += part[i]; lanes are kept.
-  void (*accumulate)(float* total, const float* part, int count);
+  /// total[i] += part[i], part[i] = 0; lanes are kept.
+  void (*drain)(float* part, int count, float* total);
   /// values[i] = sum of the i-th group of lanes.
   void (*collapse)(const float* lanes, int count, float* values);
   /// For tests: attention of all heads, state.qkv -> state.mixed, and its way back, scratch.mixed_gradient ->

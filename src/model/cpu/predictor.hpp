@@ -226,6 +226,12 @@ void predictor_weight_gradient(int rows, int units, int columns, const float* fl
   }
 }
 
+/// A strip of a row of the exact sum, into the first-level cache, to be written.
+inline void fetch_ahead(const std::uint64_t* strip) {
+#pragma GCC unroll 4
+  for (int n = 0; n < kStrip; n += 8) __builtin_prefetch(strip + n, 1);
+}
+
 /// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to.
 void predictor_exact_weight_gradient(int rows, int units, int columns, const PendingGradients& pending,
                                      int flat_stride, double factor, bool overwrite, std::uint64_t* sum,
@@ -235,6 +241,12 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
     // Unit tiles outermost: their part of the sum stays in the first-level cache for all micro-batches.
     int u = 0;
     for (; u + kTileRows <= units; u += kTileRows) {
+      // The next tile's part lies in as many pages as it has rows, where no hardware would look ahead.
+      if (u + 2 * kTileRows <= units) {
+        for (int next = u + kTileRows; next < u + 2 * kTileRows; ++next) {
+          fetch_ahead(sum + next * columns + at);
+        }
+      }
       for (int b = 0; b < pending.count; ++b) {
         const ExactTarget target{sum, factor, overwrite && b == 0};
         weight_gradient_tile<kTileRows>(rows, units, columns, pending.flat[b], flat_stride,

@@ -99,6 +99,20 @@ inline Vector absolute(Vector value) {
   return reinterpret_cast<Vector>(reinterpret_cast<Integers>(value) & 0x7FFFFFFF);
 }
 
+#if defined(__AVX512F__)
+/// magnitude >= 0 (or about 0) with the sign bit of `sign` flipped in.
+inline Vector with_sign_of(Vector magnitude, Vector sign) {
+  return reinterpret_cast<Vector>(reinterpret_cast<Integers>(magnitude) ^
+                                  (reinterpret_cast<Integers>(sign) & INT32_MIN));
+}
+
+/// table[index modulo 16] of each lane.
+inline Vector pick(const float* table, Integers index) {
+  return _mm512_maskz_permutexvar_ps(static_cast<__mmask16>(-1), reinterpret_cast<__m512i>(index),
+                                     load(table));
+}
+#endif
+
 inline Vector square_root(Vector value) {
 #if defined(__AVX512F__)
   return _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), value);  // g++ 12 warns of the plain one
@@ -139,6 +153,70 @@ inline Doubles fma(Doubles a, Doubles b, Doubles c) {
 #else
   return a * b + c;
 #endif
+}
+
+/// The lanes of a, then of b, with an even number; the odd ones.
+inline Vector even_lanes(Vector a, Vector b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#endif
+}
+inline Vector odd_lanes(Vector a, Vector b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+#endif
+}
+
+/// a0 b0 a1 b1 ... of the first half of the lanes; of the second.
+inline Vector interleave_low(Vector a, Vector b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#endif
+}
+inline Vector interleave_high(Vector a, Vector b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
+/// rows: kLanes rows of four values -> a vector of each column.
+inline void columns_of_rows(const float* rows, Vector (&column)[4]) {
+  const Vector a = load_loose(rows), b = load_loose(rows + kLanes);
+  const Vector c = load_loose(rows + 2 * kLanes), d = load_loose(rows + 3 * kLanes);
+  const Vector even_ab = even_lanes(a, b), even_cd = even_lanes(c, d);
+  const Vector odd_ab = odd_lanes(a, b), odd_cd = odd_lanes(c, d);
+  column[0] = even_lanes(even_ab, even_cd);
+  column[1] = even_lanes(odd_ab, odd_cd);
+  column[2] = odd_lanes(even_ab, even_cd);
+  column[3] = odd_lanes(odd_ab, odd_cd);
+}
+
+/// The way back.
+inline void rows_of_columns(const Vector (&column)[4], float* rows) {
+  const Vector even_low = interleave_low(column[0], column[2]);
+  const Vector even_high = interleave_high(column[0], column[2]);
+  const Vector odd_low = interleave_low(column[1], column[3]);
+  const Vector odd_high = interleave_high(column[1], column[3]);
+  store_loose(rows, interleave_low(even_low, odd_low));
+  store_loose(rows + kLanes, interleave_high(even_low, odd_low));
+  store_loose(rows + 2 * kLanes, interleave_low(even_high, odd_high));
+  store_loose(rows + 3 * kLanes, interleave_high(even_high, odd_high));
 }
 
 /// Quarters of 4 lanes: the lanes' sum, smallest or largest of each place, by halving.

@@ -18,17 +18,20 @@ namespace {
 constexpr int kTile = 2 * kTokenBlock;
 
 constexpr int kVectors = kTokenBlock / kLanes;  // of one row of a block
+// And of as much of a row as goes together where there are registers for it: weights are then broadcast half
+// as often, which else takes as many loads as the processor can do.
+constexpr int kWideVectors = kLanes == 16 ? kTile / kLanes : kVectors;
 // Rows computed together, so that at least eight independent sums hide the latency of a multiply-add.
 constexpr int kRowTile = kLanes >= 8 ? kLanes / 4 : 1;
 
-template <int kRows, typename Start, typename Finish>
+template <int kRows, int kCount, typename Start, typename Finish>
 MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int in_stride, Start start,
                             Finish finish) {
-  Vector total[kRows][kVectors];
+  Vector total[kRows][kCount];
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) total[row][v] = start(row, v * kLanes);
+    for (int v = 0; v < kCount; ++v) total[row][v] = start(row, v * kLanes);
   }
 #pragma GCC unroll 4
   for (int i = 0; i < ins; ++i) {
@@ -36,7 +39,7 @@ MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int i
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) w[row] = splat(weight[row * ins + i]);
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
+    for (int v = 0; v < kCount; ++v) {
       const Vector x = load(in + i * in_stride + v * kLanes);
 #pragma GCC unroll 8
       for (int row = 0; row < kRows; ++row) total[row][v] = fma(w[row], x, total[row][v]);
@@ -45,7 +48,24 @@ MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int i
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) finish(row, v * kLanes, total[row][v]);
+    for (int v = 0; v < kCount; ++v) finish(row, v * kLanes, total[row][v]);
+  }
+}
+
+template <int kCount, typename Start, typename Finish>
+MGRN_INLINE void dense_columns(const float* weight, int outs, int ins, const float* in, int in_stride, int n,
+                               Start start, Finish finish) {
+  int o = 0;
+  for (; o + kRowTile <= outs; o += kRowTile) {
+    dense_rows<kRowTile, kCount>(
+        weight + o * ins, ins, in + n, in_stride, [&](int row, int v) { return start(o + row, n + v); },
+        [&](int row, int v, Vector value) { finish(o + row, n + v, value); });
+  }
+  if (outs % kRowTile == 0) return;  // known when compiled for the usual width
+  for (; o < outs; ++o) {
+    dense_rows<1, kCount>(
+        weight + o * ins, ins, in + n, in_stride, [&](int, int v) { return start(o, n + v); },
+        [&](int, int v, Vector value) { finish(o, n + v, value); });
   }
 }
 
@@ -53,19 +73,14 @@ MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int i
 template <typename Start, typename Finish>
 MGRN_INLINE void dense(const float* weight, int outs, int ins, const float* in, int in_stride, int cells,
                        Start start, Finish finish) {
-  for (int n = 0; n < cells; n += kTokenBlock) {
-    int o = 0;
-    for (; o + kRowTile <= outs; o += kRowTile) {
-      dense_rows<kRowTile>(
-          weight + o * ins, ins, in + n, in_stride, [&](int row, int v) { return start(o + row, n + v); },
-          [&](int row, int v, Vector value) { finish(o + row, n + v, value); });
+  int n = 0;
+  if constexpr (kWideVectors > kVectors) {
+    for (; n + kWideVectors * kLanes <= cells; n += kWideVectors * kLanes) {
+      dense_columns<kWideVectors>(weight, outs, ins, in, in_stride, n, start, finish);
     }
-    if (outs % kRowTile == 0) continue;  // known when compiled for the usual width
-    for (; o < outs; ++o) {
-      dense_rows<1>(
-          weight + o * ins, ins, in + n, in_stride, [&](int, int v) { return start(o, n + v); },
-          [&](int, int v, Vector value) { finish(o, n + v, value); });
-    }
+  }
+  for (; n < cells; n += kTokenBlock) {
+    dense_columns<kVectors>(weight, outs, ins, in, in_stride, n, start, finish);
   }
 }
 
