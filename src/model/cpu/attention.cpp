@@ -26,7 +26,8 @@ struct Attention::State {
         key_weight(heads * padded),
         mixed_gradient(heads * padded),
         qkv_gradient(3 * heads * padded),
-        rows(cpu::kScratchRows * (padded + cpu::kMaxPanels * cpu::kTokenBlock)),
+        sorted(heads * cpu::kSortedRows * static_cast<std::size_t>(cpu::slots(static_cast<int>(padded)))),
+        rows(cpu::kScratchRows * static_cast<std::size_t>(cpu::slots(static_cast<int>(padded)))),
         centre(heads),
         panels(heads * padded),
         plans(heads),
@@ -43,6 +44,7 @@ struct Attention::State {
     layer.slope = slope.data();
     layer.inverse_total = inverse_total.data();
     layer.key_weight = key_weight.data();
+    layer.sorted = sorted.data();
     layer.centre = centre.data();
     layer.panel_of = panels.data();
     layer.plan = plans.data();
@@ -80,7 +82,8 @@ struct Attention::State {
   const cpu::Kernels& kernels;
   std::size_t padded;
   std::size_t heads;
-  cpu::Aligned<float> qkv, mixed, slope, inverse_total, key_weight, mixed_gradient, qkv_gradient, rows;
+  cpu::Aligned<float> qkv, mixed, slope, inverse_total, key_weight, mixed_gradient, qkv_gradient, sorted,
+      rows;
   std::vector<float> centre;
   cpu::Aligned<int> panels;
   std::vector<cpu::HeadPlan> plans;

@@ -31,11 +31,6 @@ struct Constant {
   static constexpr int value = kValue;
 };
 
-/// Slots of sorted queries: every panel starts on a block.
-inline int slot_room(const Dimensions& d) {
-  return d.padded + kMaxPanels * kTokenBlock;
-}
-
 /// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `count` (a multiple of
 /// kTokenBlock) entries; entry(j, w, v, s) gives a vector of each.
 template <typename Entry>
@@ -115,7 +110,7 @@ inline void assign_panels(const Dimensions& d, const float* q, float low, float 
 
 /// Sorts rows by panel, stable: to[r] gets from[r]'s values of the first panel's queries, then those of the
 /// second, each panel starting on a block. What no query fills is fill[r], or, where that is null, the
-/// panel's centre. Sets the panels' slots. Rows have slot_room: whole vectors are stored.
+/// panel's centre. Sets the panels' slots. Rows have room for slots(): whole vectors are stored.
 template <int kRows>
 inline void sort_by_panel(const Dimensions& d, const int* panel_of, HeadPlan& plan,
                           const float* const (&from)[kRows], float* const (&to)[kRows],
@@ -269,19 +264,17 @@ struct RowRange {
 };
 
 /// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred),
-/// key_weight (written): [padded]; rows: four rows of slot_room.
+/// key_weight (written): [padded]; sorted: [kSortedRows][slots], written; rows: kScratchRows of slots.
 inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& queries, const float* keys,
-                           const float* values, float* key_weight, float* rows, HeadPlan& plan, int* panel_of,
-                           float* mixed, float* slope, float* inverse_total) {
+                           const float* values, float* key_weight, float* sorted, float* rows, HeadPlan& plan,
+                           int* panel_of, float* mixed, float* slope, float* inverse_total) {
   const float low = queries.low;
   const float high = queries.high;
   const float range = 0.5f * (high - low) * plan.key_half;
   if (!(range < 3.4f * kMaxPanels)) return false;
-  const int room = slot_room(d);
-  float* sorted = rows;
-  float* sorted_mixed = rows + room;
-  float* sorted_slope = rows + 2 * room;
-  float* sorted_inverse = rows + 3 * room;
+  float* sorted_mixed = sorted + slots(d.padded);
+  float* sorted_inverse = sorted_mixed + slots(d.padded);
+  float* sorted_slope = rows;
   int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
   for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count += (count + 1) / 2) {
     assign_panels(d, q, low, high, count, plan, panel_of);
@@ -300,8 +293,7 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
                               sorted_slope, sorted_inverse);
       }
       if (good) {
-        unsort<3>(d, panel_of, plan, {sorted_mixed, sorted_slope, sorted_inverse},
-                  {mixed, slope, inverse_total});
+        unsort<2>(d, panel_of, plan, {sorted_mixed, sorted_slope}, {mixed, slope});
       }
     }
     if (good) return true;
@@ -365,11 +357,11 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
   }
 }
 
-/// Gradients of keys and values of a head that linear_forward computed. rows: four rows of slot_room.
+/// Gradients of keys and values of a head that linear_forward computed. rows: kScratchRows of slots.
 inline void linear_backward(const Dimensions& d, const float* q, const float* keys, const float* values,
-                            const float* key_weight, HeadPlan& plan, const int* panel_of, const float* mixed,
-                            const float* inverse_total, const float* gradient, float* rows,
-                            float* key_gradient, float* value_gradient) {
+                            const float* key_weight, const float* sorted, HeadPlan& plan, const int* panel_of,
+                            const float* mixed, const float* inverse_total, const float* gradient,
+                            float* rows, float* key_gradient, float* value_gradient) {
   if (plan.panels == 1) {
     const Panel& panel = plan.panel[0];
     const Vector centre = splat(panel.query_centre);
@@ -384,16 +376,12 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
         key_gradient, value_gradient);
     return;
   }
-  const int room = slot_room(d);
-  float* x = rows;
-  float* sorted_x = rows + room;
-  float* sorted_q = rows + 2 * room;
-  float* sorted_mixed = rows + 3 * room;
-  for (int i = 0; i < d.padded; i += kLanes) store(x + i, load(gradient + i) * load(inverse_total + i));
+  const float* sorted_mixed = sorted + slots(d.padded);
+  const float* sorted_inverse = sorted_mixed + slots(d.padded);
+  float* sorted_gradient = rows;
+  float* w = rows + slots(d.padded);
   constexpr float kZero = 0.0f;
-  sort_by_panel<3>(d, panel_of, plan, {x, q, mixed}, {sorted_x, sorted_q, sorted_mixed},
-                   {&kZero, nullptr, &kZero});
-  float* w = x;  // no longer needed
+  sort_by_panel<1>(d, panel_of, plan, {gradient}, {sorted_gradient}, {&kZero});
   for (int j = 0; j < d.padded; j += kLanes) {
     store(key_gradient + j, Vector{});
     store(value_gradient + j, Vector{});
@@ -408,9 +396,9 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
         d, panel, keys, values, w,
         [&](int n, Vector& weight, Vector& output, Vector& step) {
           const int i = panel.begin + n;
-          weight = load(sorted_x + i);
+          weight = load(sorted_gradient + i) * load(sorted_inverse + i);
           output = load(sorted_mixed + i);
-          step = (load(sorted_q + i) - centre) * inverse_scale;
+          step = (load(sorted + i) - centre) * inverse_scale;
         },
         key_gradient, value_gradient);
   }

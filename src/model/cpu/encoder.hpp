@@ -62,9 +62,9 @@ inline void attention(const Dimensions& d, const LayerState& state, const Scratc
       bool done = false;
       if (d.linear) {
         const RowRange query_range = row_range(d, q);
-        done =
-            linear_forward(d, q, query_range, keys, values, state.key_weight + head * d.padded, scratch.rows,
-                           plan, state.panel_of + head * d.padded, mixed, slope, inverse_total);
+        done = linear_forward(d, q, query_range, keys, values, state.key_weight + head * d.padded,
+                              state.sorted + head * kSortedRows * slots(d.padded), scratch.rows, plan,
+                              state.panel_of + head * d.padded, mixed, slope, inverse_total);
       }
       if (!done) quadratic_forward(d, q, keys, values, plan.key_half, mixed, slope, inverse_total);
     }
@@ -110,7 +110,8 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
     const float* slope = state.slope + head * d.padded;
     for (int n = 0; n < d.padded; n += kLanes) store(dq + n, load(gradient + n) * load(slope + n));
     if (plan.panels > 0) {
-      linear_backward(d, q, keys, values, state.key_weight + head * d.padded, plan,
+      linear_backward(d, q, keys, values, state.key_weight + head * d.padded,
+                      state.sorted + head * kSortedRows * slots(d.padded), plan,
                       state.panel_of + head * d.padded, mixed, inverse_total, gradient, scratch.rows, dk, dv);
     } else {
       quadratic_backward(d, q, keys, values, plan.key_half, mixed, inverse_total, gradient, scratch.rows, dk,

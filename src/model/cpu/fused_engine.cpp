@@ -258,6 +258,7 @@ class FusedEngine final : public Engine {
   std::size_t place(float* base) {
     Arena arena(base);
     const std::size_t padded = static_cast<std::size_t>(dims_.padded);
+    const std::size_t slots = static_cast<std::size_t>(cpu::slots(dims_.padded));
     const std::size_t width = static_cast<std::size_t>(dims_.width);
     const std::size_t inner = static_cast<std::size_t>(dims_.inner);
     const std::size_t heads = static_cast<std::size_t>(dims_.heads);
@@ -270,6 +271,7 @@ class FusedEngine final : public Engine {
       state.inverse_total = arena.take(heads * padded);
       state.row_max = arena.take(dims_.head_width == 1 ? 0 : heads * padded);
       state.key_weight = arena.take(dims_.head_width == 1 ? heads * padded : 0);
+      state.sorted = arena.take(dims_.linear ? heads * kSortedRows * slots : 0);
       state.norm1 = arena.take(width * padded);
       state.norm2 = arena.take(width * padded);
       state.scale1 = arena.take(padded);
@@ -281,7 +283,7 @@ class FusedEngine final : public Engine {
     scratch_.residual = arena.take(width * padded);
     scratch_.mixed_gradient = arena.take(width * padded);
     scratch_.qkv_gradient = arena.take(3 * width * padded);
-    scratch_.rows = arena.take(kScratchRows * (padded + kMaxPanels * kTokenBlock));
+    scratch_.rows = arena.take(kScratchRows * slots);
     scratch_.block = arena.take((3 * inner + 3 * width) * 2 * kTokenBlock);
     scratch_.column = arena.take(width);
     pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));

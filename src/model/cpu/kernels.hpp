@@ -87,8 +87,11 @@ struct LayerState {
   float *norm1, *norm2;    ///< [width][padded]: normalised values before scale and shift
   float *scale1, *scale2;  ///< [padded]: 1 / standard deviation
   float* centre;           ///< [width]: middle of the values, which `mixed` lacks
-  int* panel_of;           ///< [heads][padded]: a query's panel, when there are several
-  HeadPlan* plan;          ///< [heads]
+  /// [heads][kSortedRows][slots]: queries, their mixed and their inverse_total in the panels' order, when
+  /// there are several: the way back then need not sort them again.
+  float* sorted;
+  int* panel_of;   ///< [heads][padded]: a query's panel, when there are several
+  HeadPlan* plan;  ///< [heads]
   /// Dropout words [width + inner + width][padded / kTokenBlock] of the three sites; null without dropout.
   const std::uint32_t* masks;
 };
@@ -99,11 +102,16 @@ struct Scratch {
   float* residual;        ///< [width][padded]
   float* mixed_gradient;  ///< [width][padded]
   float* qkv_gradient;    ///< [3 width][padded]
-  float* rows;            ///< [kScratchRows][padded + kMaxPanels * kTokenBlock]
+  float* rows;            ///< [kScratchRows][slots]
   float* block;           ///< [3 inner + 3 width][2 kTokenBlock]
   float* column;          ///< [width]
 };
 inline constexpr int kScratchRows = 4;
+inline constexpr int kSortedRows = 3;
+/// Slots of queries sorted by panel: every panel starts on a block.
+inline constexpr int slots(int padded) {
+  return padded + kMaxPanels * kTokenBlock;
+}
 
 /// Micro-batches whose predictor weight gradient is not yet summed.
 inline constexpr int kMostPending = 8;
