@@ -7,11 +7,12 @@
 #   rp    the regulatory potential: SciPy's sparse matrices on one core; time and memory
 #
 #   launch/compare.sh [step] [rp] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
-#                     [--variant NAME] [--cores LIST] [--out DIR]
+#                     [--variant NAME] [--cores LIST] [--out DIR] [--dataset F --network F --tfs F [--genes N]]
 #
 # --quick measures for 2 s instead of 10 s and leaves out torch.compile, which otherwise takes part where a
-# compiler and Python's headers are. --variant: one of tests/benchmarks/pytorch_peer.py. The lines as they were
-# printed stay in DIR, default build/compare. Variables: launch/setup.sh, and
+# compiler and Python's headers are. --variant: one of tests/benchmarks/pytorch_peer.py. With --dataset the steps of
+# this program train on that data instead of data made in memory; what PyTorch takes does not depend on values. The
+# lines as they were printed stay in DIR, default build/compare. Variables: launch/setup.sh, and
 #
 #   MGRN_PEER_PYTHON=PYTHON  an interpreter that has PyTorch; else one is set up in MGRN_DEPS
 #   MGRN_DATA=DIR            real data for rp: mouse_cortex_snare and annotation; default: beside the clone
@@ -23,18 +24,19 @@ source "$here/lib/python_packages.sh"
 source "$here/lib/build.sh"
 
 parts=() cells=500,1000,2000 batch=128 rounds=5 seconds=10 variant=best cores='' out=$MGRN_ROOT/build/compare
+dataset='' network='' tfs='' genes=500
 sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
 while (($#)); do
   case $1 in
     step | rp) parts+=("$1") ;;
     --quick) rounds=3 seconds=2 variant=eager sizes=(--cells 2000 --genes 2000 --peaks 40000 --tfs 50) ;;
-    --cells | --batch | --rounds | --seconds | --variant | --cores | --out)
+    --cells | --batch | --rounds | --seconds | --variant | --cores | --out | --dataset | --network | --tfs | --genes)
       (($# >= 2)) || fail "$1 needs a value" "launch/compare.sh --help shows the usage."
       printf -v "${1#--}" '%s' "$2"
       shift
       ;;
     --help)
-      sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      sed -n '3,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
     *) fail "unknown argument '$1'" "launch/compare.sh --help shows the usage." ;;
@@ -46,6 +48,14 @@ for number in "$batch" "$rounds"; do
   [[ $number =~ ^[1-9][0-9]*$ ]] || fail "'$number' is not a whole number from 1" "Give --batch and --rounds such."
 done
 [[ $cells =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "'$cells' is no list of cells" "Write --cells 500,1000."
+
+data=()
+if [[ -n $dataset ]]; then
+  for file in "$dataset" "$network" "$tfs"; do
+    [[ -r $file ]] || fail "cannot read '$file'" "--dataset needs --network and --tfs beside it, all of them files."
+  done
+  data=(--dataset "$dataset" --network "$network" --tfs "$tfs" --genes "$genes")
+fi
 
 set_up_system
 set_up_libtorch
@@ -109,7 +119,7 @@ own_step() {  # own_step ENGINE N THREADS RANKS
   local -a launch=()
   (($4 == 1)) || launch=("$MGRN_MPIEXEC" -n "$4")
   on $(($3 * $4)) ${launch[@]+"${launch[@]}"} "$program" bench --stage step --engine "$1" --cells-per-sample "$2" \
-    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 --log-level warning 2>>"$out/bench.log" </dev/null |
+    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 ${data[@]+"${data[@]}"} --log-level warning 2>>"$out/bench.log" </dev/null |
     grep '"stage":"step"'
 }
 
