@@ -11,6 +11,7 @@
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/cli/run_settings.hpp"
 #include "multigrnformer/comm/agree.hpp"
 
 namespace mgrn::cli {
@@ -120,6 +121,8 @@ void add_keys(KeyTable& table, Config& config) {
   table.files("network", config.train.networks, "its ground truth");
   table.files("tfs", config.train.tf_lists, "its transcription factors");
   add_gene_set_keys(table, config, "genes", "variable");
+  table.file("run", config.bench.run,
+             "folder of a finished run: its weights, which stay as they are, and its samples");
   table.file("rna", config.prepare.rna, "rp: raw counts, as for `prepare`; default: made in memory");
   table.file("atac", config.prepare.atac, "rp: peak counts, where they are in a file of their own");
   table.file("annotation", config.prepare.annotation, "rp: genes on the genome");
@@ -128,7 +131,34 @@ void add_keys(KeyTable& table, Config& config) {
   add_common_keys(table, config);
 }
 
-void check(const Config& config) {
+/// With --run the run's own config says what is computed and on which data; the command line only how.
+void take_run(Config& config) {
+  for (const char* key :
+       {"cells-per-sample", "layers", "hidden", "dataset", "network", "tfs", "genes", "variable", "range"}) {
+    if (config.given.contains(key)) {
+      throw base::UsageError({.what = std::string("both --run and --") + key,
+                              .file = key,
+                              .expected = "one of them",
+                              .hint = "the run's config.ini decides: leave out --" + std::string(key)});
+    }
+  }
+  train::Settings settings = settings_of_finished_run(config.bench.run);
+  settings.threads = config.train.threads;
+  settings.engine.isa = config.train.engine.isa;
+  if (config.given.contains("batch")) {
+    settings.batch = config.train.batch;
+  }
+  if (config.given.contains("reduction")) {
+    settings.exact_reduction = config.train.exact_reduction;
+  }
+  config.train = std::move(settings);
+  config.bench.cells = {config.train.shape.cells};
+}
+
+void check(Config& config) {
+  if (!config.bench.run.empty()) {
+    take_run(config);
+  }
   if (config.train.datasets.size() > 1) {
     throw base::UsageError({.what = "several datasets",
                             .file = "dataset",

@@ -13,7 +13,6 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
 #include "multigrnformer/train/compute_team.hpp"
-#include "multigrnformer/train/run_folder.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/sources.hpp"
 #include "multigrnformer/train/weights.hpp"
@@ -27,19 +26,6 @@ SourcePaths paths_of(const Settings& settings, const PredictRequest& request) {
     paths.dataset = request.dataset;
   }
   return paths;
-}
-
-// Weights of a finished run only: those of a checkpoint are not the chosen epoch's.
-model::Parameters finished_weights(const Settings& settings, const std::filesystem::path& run) {
-  const RunFolder folder(run);
-  if (!std::filesystem::exists(folder.weights())) {
-    throw base::DataError({.what = "the run has no final weights",
-                           .file = run.string(),
-                           .expected = "model.safetensors",
-                           .got = "none: the run is not finished",
-                           .hint = "give the training command again; it goes on from its last checkpoint"});
-  }
-  return read_weights(folder.weights(), settings.shape).parameters;
 }
 
 struct Candidates {
@@ -124,7 +110,7 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
                               .got = std::to_string(request.votes),
                               .hint = "set predict.votes = 5"});
     }
-    weights = std::make_unique<model::Parameters>(finished_weights(settings, request.run));
+    weights = std::make_unique<model::Parameters>(finished_weights(request.run, settings.shape));
     team = std::make_unique<ComputeTeam>(settings);
     found.source = load_network(settings, paths_of(settings, request));
   });

@@ -6,6 +6,7 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/train/build_id.hpp"
+#include "multigrnformer/train/run_folder.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -133,6 +134,18 @@ Weights read_weights(const std::filesystem::path& file, const model::Shape& expe
     }
   }
   return weights;
+}
+
+model::Parameters finished_weights(const std::filesystem::path& run, const model::Shape& expected) {
+  const RunFolder folder(run);
+  if (!std::filesystem::exists(folder.weights())) {
+    throw base::DataError({.what = "the run has no final weights",
+                           .file = run.string(),
+                           .expected = "model.safetensors",
+                           .got = "none: the run is not finished",
+                           .hint = "give the training command again; it goes on from its last checkpoint"});
+  }
+  return read_weights(folder.weights(), expected).parameters;
 }
 
 }  // namespace mgrn::train

@@ -7,10 +7,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "model/available_kernels.hpp"
 #include "model/samples.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/model/attention.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -176,6 +178,49 @@ TEST(FusedEngine, InstructionSetsAndKindsAgree) {
       EXPECT_LE(test::relative_error(got, expected), 3e-6) << engine->name() << " dropout " << dropout;
     }
   }
+}
+
+TEST(FusedEngine, HeadsAreVisitedInOrderAndAsTheyAreComputed) {
+  const Samples samples = make_samples(kShape, 5, 5);
+  const auto half = [](std::span<const float> row) {
+    const auto [low, high] = std::ranges::minmax(row);
+    return (static_cast<double>(high) - static_cast<double>(low)) / 2;
+  };
+  for (const cpu::Kernels* kernels : test::available_kernels()) {
+    for (const std::string kind : {"linear", "quadratic"}) {
+      // Fewer rows than samples, so that they go through in parts.
+      const auto engine = cpu::make_fused_engine(kShape, 2, {kind, kernels->name});
+      std::set<int> panels;
+      // From flat heads to such as only the quadratic way can compute.
+      for (const double sharpness : {0.5, 2.0, 4.0}) {
+        int visited = 0;
+        engine->visit_heads(make_parameters(kShape, 5, sharpness), 5, samples.inputs,
+                            [&](const HeadView& view) {
+                              ASSERT_EQ(view.sample, visited / (kShape.heads * kShape.layers));
+                              ASSERT_EQ(view.layer, visited / kShape.heads % kShape.layers);
+                              ASSERT_EQ(view.head, visited % kShape.heads);
+                              ++visited;
+                              panels.insert(std::min(view.path.panels, 2));
+                              Attention alone(kShape.cells, 1, {.kind = kind, .isa = kernels->name});
+                              alone.forward(view.queries, view.keys, view.values);
+                              EXPECT_EQ(alone.path(0).panels, view.path.panels) << view.path.range;
+                              EXPECT_EQ(alone.path(0).terms, view.path.terms) << view.path.range;
+                              const double range = half(view.queries) * half(view.keys);
+                              EXPECT_NEAR(view.path.range, range, 1e-5 * range);
+                            });
+        EXPECT_EQ(visited, 5 * kShape.layers * kShape.heads) << engine->name();
+      }
+      EXPECT_EQ(panels, kind == "linear" ? std::set<int>({0, 1, 2}) : std::set<int>({0})) << engine->name();
+    }
+  }
+}
+
+TEST(FusedEngine, WideHeadsHaveNoWayToChooseAndAreNotVisited) {
+  const Shape shape{.cells = 10, .heads = 2, .hidden = 8};
+  const Samples samples = make_samples(shape, 1, 5);
+  const auto engine = cpu::make_fused_engine(shape, 2, {});
+  engine->visit_heads(make_parameters(shape, 5), 1, samples.inputs,
+                      [](const HeadView& view) { FAIL() << "head " << view.head << " is visited"; });
 }
 
 TEST(FusedEngine, NonFiniteInputsAndWeightsShowInTheGradient) {

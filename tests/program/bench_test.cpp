@@ -110,6 +110,101 @@ TEST(Bench, TakesARealDatasetAndRealPeaks) {
   }
 }
 
+/// What a line says of the way that heads went.
+void expect_paths(const Json& paths, bool linear) {
+  EXPECT_NEAR(paths.at("linear").get<double>() + paths.at("quadratic").get<double>(), 1, 1e-3) << paths;
+  if (linear) {
+    EXPECT_GT(paths.at("linear").get<double>(), 0.5) << paths;
+    EXPECT_GE(paths.at("terms").get<double>(), 5) << paths;
+  } else {
+    EXPECT_EQ(paths.at("quadratic"), 1) << paths;
+    EXPECT_EQ(paths.at("panels"), Json({{"0", 1.0}})) << paths;
+  }
+  double panels = 0;
+  for (const Json& share : paths.at("panels")) {
+    panels += share.get<double>();
+  }
+  EXPECT_NEAR(panels, 1, 1e-2) << paths;
+  double last = 0;
+  for (const char* key : {"0.5", "0.9", "0.99", "max"}) {
+    EXPECT_GE(paths.at("range").at(key).get<double>(), last) << paths;
+    last = paths.at("range").at(key).get<double>();
+  }
+  EXPECT_GT(last, 0) << paths;
+}
+
+TEST(Bench, TakesTheWeightsAndSamplesOfARunAndSaysWhichWayItsHeadsGo) {
+  const TemporaryDirectory folder;
+  const auto run = folder / "run";
+  const auto trained = run_program(with(with({"train"}, small_case().training_keys(run)),
+                                        {"--model.layers", "2", "--train.learning_rate", "0.02"}));
+  ASSERT_EQ(trained.code, 0) << trained.errors;
+  const Arguments quick = {"bench", "--seconds", "0.01", "--rounds", "1"};
+  const Arguments of_run = {"--run",          run.string(), "--stage",
+                            "step,attention", "--engine",   "linear,quadratic,reference"};
+  const auto lines = lines_of(run_program(with(quick, of_run)));
+  int step_lines = 0, attention_lines = 0;
+  Json range_of_step;
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    const Json& line = lines[i];
+    expect_figures(line);
+    EXPECT_EQ(line.at("cells"), 24);
+    const std::string engine = line.at("engine").get<std::string>();
+    const Json& paths = line.at("paths");
+    if (engine.starts_with("reference")) {
+      EXPECT_TRUE(paths.is_null()) << "the reference has no choice";
+      continue;
+    }
+    expect_paths(paths, engine.starts_with("linear"));
+    if (line.at("stage") == "step") {
+      ++step_lines;
+      EXPECT_EQ(line.at("batch"), 32) << "the run's own";
+      EXPECT_EQ(paths.at("heads"), 256 * 2 * 4);
+      ASSERT_EQ(paths.at("layers").size(), 2U);
+      for (const Json& layer : paths.at("layers")) {
+        EXPECT_EQ(layer.at("heads"), 256 * 4);
+        expect_paths(layer, engine.starts_with("linear"));
+      }
+      range_of_step = paths.at("layers")[0].at("range");
+    } else {
+      ++attention_lines;
+      EXPECT_EQ(paths.at("heads"), 256 * 4);
+    }
+  }
+  EXPECT_EQ(step_lines, 2);
+  EXPECT_EQ(attention_lines, 2 * 2 * 3) << "engines, layers, measures";
+  // Other weights, on the same samples, have other ranges; the same ones have the same, to the last digit.
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    if (lines[i].at("stage") == "attention" && lines[i].at("layer") == 0) {
+      EXPECT_EQ(lines[i].at("paths").at("range"), range_of_step);
+    }
+  }
+  const auto& base = small_case();
+  const auto untrained = lines_of(run_program(with(
+      quick, {"--stage", "step", "--dataset", base.dataset.string(), "--network", base.network.string(),
+              "--tfs", base.tfs.string(), "--cells-per-sample", "24", "--hidden", "16", "--layers", "2"})));
+  ASSERT_EQ(untrained.size(), 2U);
+  expect_paths(untrained[1].at("paths"), true);
+  EXPECT_NE(untrained[1].at("paths").at("layers")[0].at("range"), range_of_step);
+}
+
+TEST(Bench, RefusesARunThatIsNoneAndKeysThatTheRunDecides) {
+  const TemporaryDirectory folder;
+  const auto run = folder / "run";
+  const auto trained = run_program(with({"train"}, small_case().training_keys(run)));
+  ASSERT_EQ(trained.code, 0) << trained.errors;
+  const ProgramResult both = run_program({"bench", "--run", run.string(), "--hidden", "16"});
+  EXPECT_EQ(both.code, 64) << both.errors;
+  EXPECT_NE(both.errors.find("both --run and --hidden"), std::string::npos) << both.errors;
+  std::filesystem::remove(run / "model.safetensors");
+  const ProgramResult unfinished = run_program({"bench", "--run", run.string(), "--stage", "step"});
+  EXPECT_EQ(unfinished.code, 65) << unfinished.errors;
+  EXPECT_NE(unfinished.errors.find("no final weights"), std::string::npos) << unfinished.errors;
+  const ProgramResult nothing = run_program({"bench", "--run", (folder / "none").string()});
+  EXPECT_EQ(nothing.code, 65) << nothing.errors;
+  EXPECT_NE(nothing.errors.find("not the folder of a run"), std::string::npos) << nothing.errors;
+}
+
 TEST(Bench, ThePotentialIsTheOneThatSciPyComputes) {
   const std::string python = MGRN_TEST_PYTHON;
   if (python.empty()) {

@@ -51,7 +51,8 @@ struct BenchOptions {
   std::vector<int> cells = {500};               ///< N
   std::vector<std::string> engines = {"auto"};  ///< as train.engine
   std::vector<double> ranges = {1, 2, 4, 8, 16};
-  double seconds = 2;  ///< of each measurement
+  std::filesystem::path run;  ///< a finished run whose weights and samples are measured; empty: none
+  double seconds = 2;         ///< of each measurement
   int rounds = 3;
 };
 

@@ -11,12 +11,6 @@
 
 namespace mgrn::model {
 
-/// How a head was computed, which its values decide.
-struct AttentionPath {
-  int panels = 0;  ///< ranges of queries with an expansion of their own; 0: quadratic
-  int terms = 0;   ///< of the exponential's polynomials, over all panels
-};
-
 /// Attention of one sample: o_i = sum_j v_j exp(q_i k_j) / sum_j exp(q_i k_j) in each head. Arrays are
 /// [heads][cells], spans of results are valid until the next call. One object serves one thread.
 class Attention {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,24 @@ struct EngineOptions {
   std::string device = "auto";  ///< auto | cpu | cuda (train.device); auto is the processor
 };
 
+/// How a head of one column was computed, which its values decide.
+struct AttentionPath {
+  int panels = 0;    ///< ranges of queries with an expansion of their own; 0: quadratic
+  int terms = 0;     ///< of the exponential's polynomials, over all panels
+  double range = 0;  ///< R: half the range of queries times that of keys
+};
+
+/// One head of one sample, for measuring and testing; the spans are valid during the visit.
+struct HeadView {
+  int sample = 0;
+  int layer = 0;
+  int head = 0;
+  AttentionPath path;
+  /// [cells]; keys and values less the middle of their range, which changes no weight of the softmax.
+  std::span<const float> queries, keys, values;
+};
+using HeadVisitor = std::function<void(const HeadView&)>;
+
 /// One engine serves one thread; make one per thread. No global state.
 class Engine {
  public:
@@ -57,6 +76,12 @@ class Engine {
   virtual StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                                     FixedPointSum& sum);
   virtual void finish(FixedPointSum& sum);
+
+  /// predict(), with a look at every head on the way: by sample, layer and head, as training computes them.
+  /// Visits none where heads are wider than a column, or where no way is chosen by the values (reference,
+  /// tensor, CUDA).
+  virtual void visit_heads(const Parameters& /*parameters*/, int /*samples*/,
+                           std::span<const float> /*inputs*/, const HeadVisitor& /*visit*/) {}
 
  private:
   std::vector<float> separate_;  // the gradient of an engine without a fused accumulate()

@@ -41,4 +41,8 @@ struct Weights {
 /// in Python) are judged by their tensors alone.
 Weights read_weights(const std::filesystem::path& file, const model::Shape& expected);
 
+/// The final weights in a run's folder; those of a checkpoint are not the chosen epoch's. Throws DataError,
+/// also when the run is not finished.
+model::Parameters finished_weights(const std::filesystem::path& run, const model::Shape& expected);
+
 }  // namespace mgrn::train

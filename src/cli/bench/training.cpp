@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "bench.hpp"
+#include "heads.hpp"
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
@@ -19,58 +19,10 @@
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 #include "multigrnformer/train/trainer.hpp"
+#include "setup.hpp"
 
 namespace mgrn::cli {
 namespace {
-
-train::Settings settings_for(const Config& config, int cells, const std::string& engine) {
-  train::Settings settings = config.train;
-  settings.shape.cells = cells;
-  settings.engine.kind = engine;
-  settings.keep_checkpoints = 1;
-  return settings;
-}
-
-/// What training works on, one per number of cells and engine.
-struct Setup {
-  train::Settings settings;
-  std::shared_ptr<train::Task> task;
-  train::ComputeTeam team;
-  Setup(const train::Settings& given, std::shared_ptr<train::Task> pairs)
-      : settings(given), task(std::move(pairs)), team(settings) {}
-
-  std::size_t sample_size() const {
-    return static_cast<std::size_t>(settings.shape.cells) * static_cast<std::size_t>(settings.shape.width);
-  }
-  /// Training sample number `index` of an endless row of epochs.
-  void gather(std::uint64_t index, std::span<float> out) const {
-    const auto& training = task->training;
-    // A stride coprime to most counts: neighbours in the list share their TF, those of a batch do not.
-    const train::TaskPair& pair = training[index * 7919 % training.size()];
-    task->sources[pair.source].sampler->gather({.tf = pair.tf,
-                                                .gene = pair.gene,
-                                                .purpose = pairs::Purpose::train,
-                                                .epoch = static_cast<std::uint32_t>(index / training.size()),
-                                                .variant = 0},
-                                               out);
-  }
-};
-
-/// Collective. Every pair of cells and engine; datasets are drawn or read once per number of cells.
-std::vector<std::shared_ptr<Setup>> setups(const Config& config, const std::vector<std::string>& engines,
-                                           comm::Communicator& world) {
-  std::vector<std::shared_ptr<Setup>> list;
-  for (const int cells : config.bench.cells) {
-    std::shared_ptr<train::Task> task;
-    for (const std::string& engine : engines) {
-      const train::Settings settings = settings_for(config, cells, engine);
-      comm::agree(world, [&] { model::validate(settings.shape); });
-      task = task ? task : bench_task(settings, world);
-      comm::agree(world, [&] { list.push_back(std::make_shared<Setup>(settings, task)); });
-    }
-  }
-  return list;
-}
 
 // ---- sampler -----------------------------------------------------------------------------------------
 
@@ -96,7 +48,7 @@ class StepRun {
                   .engine = setup_->team.engine_name(),
                   .inputs = base::Json::object(),
                   .build_id = train::build_id()} {
-    model::initialise(state_.parameters, setup_->settings.seed);
+    state_.parameters = setup_->weights;
   }
 
   /// Samples per second of one epoch of about so many seconds.
@@ -163,9 +115,8 @@ class StepParts {
   StepParts(std::shared_ptr<Setup> setup, comm::Communicator& world)
       : setup_(std::move(setup)),
         world_(world),
-        parameters_(setup_->settings.shape),
+        parameters_(setup_->weights),
         adam_(parameters_, setup_->settings.adam) {
-    model::initialise(parameters_, setup_->settings.seed);
     const auto rows = static_cast<std::size_t>(setup_->team.micro_batch());
     for (int thread = 0; thread < setup_->team.threads(); ++thread) {
       sums_.push_back(train::make_exact_sum(parameters()));
@@ -289,6 +240,7 @@ BenchCases step_cases(const Config& config, comm::Communicator& world) {
     base::Json facts = bench_facts(config, world, "step", "gather, forward, backward, sum, Adam",
                                    setup->team.engine_name(), setup->settings.shape.cells);
     facts["reduction"] = setup->settings.exact_reduction ? "exact" : "float";
+    comm::agree(world, [&] { facts["paths"] = path_facts_by_layer(*setup); });
     cases.push_back({.facts = std::move(facts), .unit = "samples/s", .round = [run](double seconds) {
                        return run->round(seconds);
                      }});

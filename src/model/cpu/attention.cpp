@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/cpu/aligned.hpp"
+#include "model/cpu/attention_path.hpp"
 #include "model/cpu/exponential_polynomials.hpp"
 #include "model/cpu/kernel_choice.hpp"
 #include "model/cpu/kernels.hpp"
@@ -154,12 +155,7 @@ std::span<const float> Attention::value_gradient(int head) const {
 }
 
 AttentionPath Attention::path(int head) const {
-  const cpu::HeadPlan& plan = state_->plans[static_cast<std::size_t>(head)];
-  AttentionPath path{.panels = plan.panels, .terms = 0};
-  for (int p = 0; p < plan.panels; ++p) {
-    path.terms += state_->dims.polynomials[plan.panel[p].polynomial].terms;
-  }
-  return path;
+  return cpu::attention_path(state_->dims, state_->layer, head);
 }
 
 bool Attention::padding_is_untouched() const {

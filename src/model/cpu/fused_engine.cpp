@@ -10,6 +10,7 @@
 
 #include "model/checks.hpp"
 #include "model/cpu/aligned.hpp"
+#include "model/cpu/attention_path.hpp"
 #include "model/cpu/exponential_polynomials.hpp"
 #include "model/cpu/kernel_choice.hpp"
 #include "model/cpu/kernels.hpp"
@@ -158,6 +159,38 @@ class FusedEngine final : public Engine {
   }
 
   void finish(FixedPointSum& sum) override { sum_pending(sum); }
+
+  void visit_heads(const Parameters& parameters, int samples, std::span<const float> inputs,
+                   const HeadVisitor& visit) override {
+    if (dims_.head_width > 1) return;
+    const int capacity = static_cast<int>(states_.size()) / dims_.layers;
+    const std::size_t sample_size = static_cast<std::size_t>(columns_);
+    const std::size_t cells = static_cast<std::size_t>(dims_.cells);
+    std::vector<float> logits(static_cast<std::size_t>(capacity));
+    for (int first = 0; first < samples; first += capacity) {
+      const int count = std::min(capacity, samples - first);
+      predict(parameters, count,
+              inputs.subspan(static_cast<std::size_t>(first) * sample_size,
+                             static_cast<std::size_t>(count) * sample_size),
+              std::span(logits).first(static_cast<std::size_t>(count)));
+      for (int row = 0; row < count; ++row) {
+        for (int layer = 0; layer < dims_.layers; ++layer) {
+          const LayerState& state = row_states(row)[layer];
+          for (int head = 0; head < dims_.heads; ++head) {
+            const float* queries = state.qkv + head * dims_.padded;
+            const std::ptrdiff_t plane = std::ptrdiff_t{dims_.width} * dims_.padded;
+            visit({.sample = first + row,
+                   .layer = layer,
+                   .head = head,
+                   .path = attention_path(dims_, state, head),
+                   .queries = {queries, cells},
+                   .keys = {queries + plane, cells},
+                   .values = {queries + 2 * plane, cells}});
+          }
+        }
+      }
+    }
+  }
 
  private:
   /// Forward, loss and backward; writes every gradient but that of the predictor's large matrix, which then
