@@ -291,6 +291,9 @@ class Trainer {
     state_.sums.live_hidden += reduced.live_hidden;
     state_.sums.units += reduced.units;
     last_loss_ = reduced.loss / static_cast<double>(samples);
+    if (hooks_.after_step) {
+      hooks_.after_step(state_.step, last_loss_);
+    }
     return true;
   }
 

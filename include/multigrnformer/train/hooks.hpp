@@ -16,6 +16,9 @@ struct Hooks {
   /// May change the gradient of micro-batch `unit` of step `step` (both from 0) before it is summed. Called
   /// by the thread that computed it, on the rank that owns it.
   std::function<void(std::int64_t step, std::int64_t unit, std::span<float> gradient)> tamper = {};
+  /// Sees the mean loss over the batch of step `step` (from 0), of all ranks together, once the weights have
+  /// taken the step; not called for a step that is skipped. On every rank.
+  std::function<void(std::int64_t step, double loss)> after_step = {};
 };
 
 }  // namespace mgrn::train
