@@ -17,23 +17,12 @@ using test::Computed;
 using test::exact_attention;
 using test::Gradients;
 using test::Head;
+using test::LargestErrors;
 using test::make_head;
 using test::Worst;
 
 Computed compute(const cpu::Kernels& kernels, const Head& head, bool linear) {
-  Attention attention(static_cast<int>(head.q.size()), 1,
-                      {.kind = linear ? "linear" : "quadratic", .isa = kernels.name});
-  attention.forward(head.q, head.k, head.v);
-  attention.backward(head.g);
-  EXPECT_TRUE(attention.padding_is_untouched());
-  const auto copy = [](std::span<const float> values) {
-    return std::vector<float>(values.begin(), values.end());
-  };
-  return {.o = copy(attention.output(0)),
-          .dq = copy(attention.query_gradient(0)),
-          .dk = copy(attention.key_gradient(0)),
-          .dv = copy(attention.value_gradient(0)),
-          .panels = attention.path(0).panels};
+  return test::compute(head, linear ? "linear" : "quadratic", kernels.name);
 }
 
 TEST(Attention, BothWaysMatchDoublePrecisionOverManyDraws) {
@@ -78,34 +67,13 @@ TEST(Attention, BothWaysMatchDoublePrecisionOverManyDraws) {
   EXPECT_GT(panelled, 50) << "panels are taken";
 }
 
-// Largest error over largest value, over many draws; the largest value counts for no less than a tenth of
-// what even weights and values of random sign would give, as in Worst. MGRN_TEST_CASES=10000 draws as many as
-// the figures of docs/performance.md.
+// MGRN_TEST_CASES=10000 draws as many as the figures of docs/performance.md.
 TEST(Attention, LinearTimeHoldsItsBoundsOverRandomCases) {
   const char* asked = std::getenv("MGRN_TEST_CASES");
   const int cases = asked != nullptr ? std::atoi(asked) : 200;
-  struct Largest {
-    double output = 0, gradient = 0, two_points = 0;
-  };
-  const auto extent = [](const std::vector<float>& x) {
-    const auto [low, high] = std::ranges::minmax(x);
-    return (static_cast<double>(high) - static_cast<double>(low)) / 2;
-  };
-  const auto top = [](const std::vector<float>& x) {
-    return static_cast<double>(
-        std::fabs(*std::ranges::max_element(x, {}, [](float v) { return std::fabs(v); })));
-  };
-  const auto error = [](const std::vector<float>& values, const std::vector<double>& truth, double usual) {
-    double difference = 0, size = 0.1 * usual;
-    for (std::size_t i = 0; i < truth.size(); ++i) {
-      difference = std::max(difference, std::fabs(static_cast<double>(values[i]) - truth[i]));
-      size = std::max(size, std::fabs(truth[i]));
-    }
-    return difference / size;
-  };
   for (const cpu::Kernels* kernels : test::available_kernels()) {
     for (const bool linear : {true, false}) {
-      Largest largest;
+      LargestErrors largest, two_points;
       for (int n = 0; n < cases; ++n) {
         base::PhiloxStream random(2024, static_cast<std::uint64_t>(n));
         constexpr Cloud kClouds[] = {Cloud::gaussian, Cloud::uniform, Cloud::two_points, Cloud::skewed};
@@ -116,23 +84,15 @@ TEST(Attention, LinearTimeHoldsItsBoundsOverRandomCases) {
             make_head(cells, range, cloud, random.uniform() - 0.5, static_cast<std::uint64_t>(n));
         const Gradients exact = exact_attention(head);
         const Computed got = compute(*kernels, head, linear);
-        const double root = std::sqrt(static_cast<double>(cells));
-        const double g = top(head.g), v = extent(head.v);
-        // An output is a mean of values, so their extent is its scale.
-        largest.output = std::max(largest.output, error(got.o, exact.o, 10 * v));
-        const double gradient = std::max({error(got.dq, exact.dq, g * v * extent(head.k)),
-                                          error(got.dk, exact.dk, g * v * top(head.q) / root),
-                                          error(got.dv, exact.dv, g / root)});
-        double& worst = cloud == Cloud::two_points ? largest.two_points : largest.gradient;
-        worst = std::max(worst, gradient);
+        (cloud == Cloud::two_points ? two_points : largest).see(head, got, exact);
       }
       std::printf("%s/%s: output %.1e, gradients %.1e, with two-point keys %.1e\n",
-                  linear ? "linear" : "quadratic", kernels->name, largest.output, largest.gradient,
-                  largest.two_points);
-      EXPECT_LE(largest.output, 1e-6) << kernels->name;
+                  linear ? "linear" : "quadratic", kernels->name, std::max(largest.output, two_points.output),
+                  largest.gradient, two_points.gradient);
+      EXPECT_LE(std::max(largest.output, two_points.output), 1e-6) << kernels->name;
       // The quadratic twin, without any series, reaches 1.3e-5 too: where softmax saturates, float32 ends.
       EXPECT_LE(largest.gradient, linear && kernels->lanes > 4 ? 1e-5 : 2e-5) << kernels->name;
-      EXPECT_LE(largest.two_points, 3e-5) << kernels->name;
+      EXPECT_LE(two_points.gradient, 3e-5) << kernels->name;
     }
   }
 }

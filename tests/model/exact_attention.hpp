@@ -2,12 +2,16 @@
 // One scalar head of attention in double precision, heads to try, and how far a result is from it.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "multigrnformer/base/philox.hpp"
+#include "multigrnformer/model/attention.hpp"
 
 namespace mgrn::model::test {
 
@@ -46,6 +50,57 @@ inline Gradients exact_attention(const Head& head) {
 struct Computed {
   std::vector<float> o, dq, dk, dv;
   int panels = 0;
+};
+
+/// The head by the kernels of one instruction set; kind: linear or quadratic.
+inline Computed compute(const Head& head, const std::string& kind, const std::string& isa) {
+  Attention attention(static_cast<int>(head.q.size()), 1, {.kind = kind, .isa = isa});
+  attention.forward(head.q, head.k, head.v);
+  attention.backward(head.g);
+  EXPECT_TRUE(attention.padding_is_untouched());
+  const auto copy = [](std::span<const float> values) {
+    return std::vector<float>(values.begin(), values.end());
+  };
+  return {.o = copy(attention.output(0)),
+          .dq = copy(attention.query_gradient(0)),
+          .dk = copy(attention.key_gradient(0)),
+          .dv = copy(attention.value_gradient(0)),
+          .panels = attention.path(0).panels};
+}
+
+// Largest error over largest value, over all heads seen; the largest value counts for no less than a tenth of
+// what even weights and values of random sign would give, as in Worst below.
+struct LargestErrors {
+  double output = 0;
+  double gradient = 0;
+
+  void see(const Head& head, const Computed& got, const Gradients& exact) {
+    const double root = std::sqrt(static_cast<double>(head.q.size()));
+    const double g = top(head.g), v = extent(head.v);
+    // An output is a mean of values, so their extent is its scale.
+    output = std::max(output, error(got.o, exact.o, 10 * v));
+    gradient =
+        std::max({gradient, error(got.dq, exact.dq, g * v * extent(head.k)),
+                  error(got.dk, exact.dk, g * v * top(head.q) / root), error(got.dv, exact.dv, g / root)});
+  }
+
+ private:
+  static double extent(const std::vector<float>& x) {
+    const auto [low, high] = std::ranges::minmax(x);
+    return (static_cast<double>(high) - static_cast<double>(low)) / 2;
+  }
+  static double top(const std::vector<float>& x) {
+    return static_cast<double>(
+        std::fabs(*std::ranges::max_element(x, {}, [](float v) { return std::fabs(v); })));
+  }
+  static double error(const std::vector<float>& values, const std::vector<double>& truth, double usual) {
+    double difference = 0, size = 0.1 * usual;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      difference = std::max(difference, std::fabs(static_cast<double>(values[i]) - truth[i]));
+      size = std::max(size, std::fabs(truth[i]));
+    }
+    return difference / size;
+  }
 };
 
 enum class Cloud { gaussian, uniform, two_points, skewed, sparse };

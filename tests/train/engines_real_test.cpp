@@ -13,10 +13,10 @@
 
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/communicator.hpp"
-#include "multigrnformer/prepare/prepare.hpp"
 #include "multigrnformer/train/run.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
+#include "train/real_case.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -59,12 +59,7 @@ void expect_same_course(const Settings& settings, const std::filesystem::path& f
               largest, linear.auroc, reference.auroc);
 }
 
-/// A dataset with BEELINE's mouse networks.
-Settings settings_for(const std::filesystem::path& dataset, const std::string& network) {
-  Settings settings;
-  settings.datasets = {dataset};
-  settings.networks = {test::real_data("networks/mouse/" + network)};
-  settings.tf_lists = {test::real_data("networks/mouse/tfs.csv")};
+Settings short_run(Settings settings) {
   settings.gene_set.variable_genes = 200;
   settings.shape.cells = 150;
   settings.shape.hidden = 32;
@@ -74,28 +69,15 @@ Settings settings_for(const std::filesystem::path& dataset, const std::string& n
 }
 
 TEST(RealSamples, LinearTimeTrainsAsTheReferenceDoesOnMultiome) {
-  prepare::Settings raw;
-  raw.rna = test::real_data("mouse_cortex_snare/feature_bc_matrix.h5");
-  MGRN_REQUIRE_REAL_DATA(raw.rna);
-  const test::TemporaryDirectory folder;
-  raw.annotation = test::real_data("annotation/mm10.refGene.gtf.gz");
-  raw.qc = prepare::QcRule::mad_linear;
-  raw.out = folder / "snare.h5";
-  prepare::prepare(raw, *comm::make_self_communicator());
-  expect_same_course(settings_for(raw.out, "nonspecific_chipseq.csv.gz"), folder.path());
+  const mgrn::test::TemporaryDirectory folder;
+  MGRN_REQUIRE_REAL_DATA(mgrn::test::real_data("mouse_cortex_snare"));
+  expect_same_course(short_run(mgrn::test::mouse_cortex(folder.path())), folder.path());
 }
 
 TEST(RealSamples, LinearTimeTrainsAsTheReferenceDoesOnExpressionAlone) {
-  prepare::Settings raw;
-  raw.rna = test::real_data("mdc_rna/ExpressionData.csv.gz");
-  MGRN_REQUIRE_REAL_DATA(raw.rna);
-  const test::TemporaryDirectory folder;
-  raw.rna_normalisation = prepare::RnaNormalisation::z;
-  raw.qc = prepare::QcRule::none;
-  raw.out = folder / "mdc.h5";
-  prepare::prepare(raw, *comm::make_self_communicator());
-  Settings settings = settings_for(raw.out, "string.csv.gz");
-  settings.atac = false;
+  const mgrn::test::TemporaryDirectory folder;
+  MGRN_REQUIRE_REAL_DATA(mgrn::test::real_data("mdc_rna"));
+  Settings settings = short_run(mgrn::test::dendritic_cells(folder.path()));
   settings.gene_set.variable_genes = 50;
   settings.epochs = 1;
   settings.batch = 32;
