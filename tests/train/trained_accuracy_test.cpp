@@ -186,24 +186,23 @@ void expect_exact_steps(const TrainedCase& trained) {
   measure({.kind = "reference"}, false);
 }
 
-TEST(TrainedWeights, HeadsAndStepsOnMultiomeAreExactToRounding) {
-  MGRN_REQUIRE_REAL_DATA(mgrn::test::real_data("mouse_cortex_snare"));
-  const mgrn::test::TemporaryDirectory folder;
-  Settings settings = mgrn::test::mouse_cortex(folder.path());
-  settings.epochs = 10;
+void expect_exact_run(Settings settings, int epochs, const std::filesystem::path& folder) {
+  settings.epochs = epochs;
   const TrainedCase trained = train_case(settings, folder / "run", 32);
   expect_exact_heads(trained);
   expect_exact_steps(trained);
 }
 
+TEST(TrainedWeights, HeadsAndStepsOnMultiomeAreExactToRounding) {
+  MGRN_REQUIRE_REAL_DATA(mgrn::test::real_data("mouse_cortex_snare"));
+  const mgrn::test::TemporaryDirectory folder;
+  expect_exact_run(mgrn::test::mouse_cortex(folder.path()), 10, folder.path());
+}
+
 TEST(TrainedWeights, HeadsAndStepsOnExpressionAloneAreExactToRounding) {
   MGRN_REQUIRE_REAL_DATA(mgrn::test::real_data("mdc_rna"));
   const mgrn::test::TemporaryDirectory folder;
-  Settings settings = mgrn::test::dendritic_cells(folder.path());
-  settings.epochs = 5;
-  const TrainedCase trained = train_case(settings, folder / "run", 32);
-  expect_exact_heads(trained);
-  expect_exact_steps(trained);
+  expect_exact_run(mgrn::test::dendritic_cells(folder.path()), 5, folder.path());
 }
 
 }  // namespace

@@ -115,6 +115,25 @@ MGRN_DEVICE HeadRows head_rows(float* state, const float* qkv, int cells, int he
           row(State::inverse_total)};
 }
 
+/// What a layer leaves of one sample for its way back, and its dropout masks, null without.
+struct LayerPlace {
+  float* state;
+  HeadPlan* plans;
+  const std::uint32_t* masks;
+};
+
+template <int kWidth>
+MGRN_DEVICE LayerPlace layer_place(const EncoderArguments& a, std::int64_t sample, int layer) {
+  const std::int64_t place = sample * a.sizes.layers + layer;
+  return {a.state + place * StateLayout<kWidth>::rows * a.sizes.cells, a.plans + place * kWidth,
+          a.masks == nullptr ? nullptr : a.masks + place * 6 * kWidth * a.sizes.mask_words};
+}
+
+template <typename Block>
+MGRN_DEVICE void clear(Block& block, float* values, int count) {
+  for (int i = block.thread(); i < count; i += block.threads()) values[i] = 0.0f;
+}
+
 /// Inputs -> state, plans and flat. One block per sample.
 template <int kWidth>
 struct Encode {
@@ -130,10 +149,10 @@ struct Encode {
     const Sizes& sizes = a.sizes;
     const int cells = sizes.cells;
     const std::int64_t sample = block.block();
-    const std::int64_t columns = std::int64_t{cells} * kWidth;
+    const int columns = cells * kWidth;
     float* flat = a.flat + sample * columns;
     if (a.sample_weights[sample] == 0.0f) {
-      for (int i = block.thread(); i < columns; i += block.threads()) flat[i] = 0.0f;
+      clear(block, flat, columns);
       return;
     }
     const SharedLayout<kWidth> layout(sizes, false);
@@ -150,11 +169,7 @@ struct Encode {
     }
     MGRN_NO_UNROLL
     for (int layer = 0; layer < sizes.layers; ++layer) {
-      const std::int64_t place = sample * sizes.layers + layer;
-      float* state = a.state + place * State::rows * cells;
-      HeadPlan* plans = a.plans + place * kWidth;
-      const std::uint32_t* masks =
-          a.masks == nullptr ? nullptr : a.masks + place * 6 * kWidth * sizes.mask_words;
+      const auto [state, plans, masks] = layer_place<kWidth>(a, sample, layer);
       block.sync();
       load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::floats, weights);
       block.sync();
@@ -274,7 +289,7 @@ struct EncodeBackward {
     const std::int64_t sample = block.block();
     float* partial = a.partial_sums + sample * sizes.layers * Layer::floats;
     if (a.sample_weights[sample] == 0.0f) {
-      for (int i = block.thread(); i < sizes.layers * Layer::floats; i += block.threads()) partial[i] = 0.0f;
+      clear(block, partial, sizes.layers * Layer::floats);
       return;
     }
     const SharedLayout<kWidth> layout(sizes, true);
@@ -297,14 +312,10 @@ struct EncodeBackward {
     }
     MGRN_NO_UNROLL
     for (int layer = sizes.layers - 1; layer >= 0; --layer) {
-      const std::int64_t place = sample * sizes.layers + layer;
-      float* state = a.state + place * State::rows * cells;
-      const HeadPlan* plans = a.plans + place * kWidth;
-      const std::uint32_t* masks =
-          a.masks == nullptr ? nullptr : a.masks + place * 6 * kWidth * sizes.mask_words;
+      const auto [state, plans, masks] = layer_place<kWidth>(a, sample, layer);
       block.sync();
       load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::floats, weights);
-      for (int i = block.thread(); i < warps * Layer::floats; i += block.threads()) all_sums[i] = 0.0f;
+      clear(block, all_sums, warps * Layer::floats);
       block.sync();
       // Whole warps, so that tiles are complete: cells beyond the last have gradient 0.
       MGRN_NO_UNROLL
