@@ -183,7 +183,8 @@ one_rp() {
   paste <(figure sum <"$lines.own.jsonl") <(figure sum <"$lines.scipy.jsonl") |
     awk -v name="$1" '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-9 * $1) { print name ": sums differ: " $0; bad = 1 } }
       END { exit bad }' >&2 || fail "the two programs' potentials differ on $1" "Look at $lines.*.jsonl."
-  for measure in "all" "weights of peaks" "sums of cells" "memory beyond the inputs" "peak memory of the process"; do
+  for measure in "all" "cells of peaks" "weights of peaks" "sums of cells" \
+    "memory beyond the inputs" "peak memory of the process"; do
     grep "\"measure\":\"$measure" "$lines.scipy.jsonl" | figure median >"$lines.a"
     grep "\"measure\":\"$measure" "$lines.own.jsonl" | figure median >"$lines.b"
     local better unit ratio

@@ -34,19 +34,37 @@ constexpr std::uint64_t kBridgedGap = 64;
 
 }  // namespace
 
-void CellEntries::add_block(std::vector<Entry> entries, std::span<const std::size_t> cells,
+void CellEntries::add_block(std::span<const Entry> entries, std::span<const std::size_t> cells,
                             std::span<const std::size_t> ends) {
   std::size_t first = 0;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     place_[cells[i]] = {.block = blocks_.size(), .first = first, .count = ends[i] - first};
     first = ends[i];
   }
+  std::int64_t fractional = 0;
+  float largest = 0.0f;
   for (const Entry& entry : entries) {
-    values_.fractional += entry.value != std::floor(entry.value) ? 1 : 0;
-    values_.largest = std::max(values_.largest, entry.value);
+    fractional += entry.value != std::floor(entry.value) ? 1 : 0;
+    largest = std::max(largest, entry.value);
   }
+  values_.fractional += fractional;
+  values_.largest = std::max(values_.largest, largest);
   values_.entries += static_cast<std::int64_t>(entries.size());
-  blocks_.push_back(std::move(entries));
+
+  Block block;
+  block.feature.resize(entries.size());
+  std::transform(entries.begin(), entries.end(), block.feature.begin(),
+                 [](const Entry& entry) { return entry.feature; });
+  if (fractional == 0 && largest <= 255.0f) {
+    block.small.resize(entries.size());
+    std::transform(entries.begin(), entries.end(), block.small.begin(),
+                   [](const Entry& entry) { return static_cast<std::uint8_t>(entry.value); });
+  } else {
+    block.value.resize(entries.size());
+    std::transform(entries.begin(), entries.end(), block.value.begin(),
+                   [](const Entry& entry) { return entry.value; });
+  }
+  blocks_.push_back(std::move(block));
 }
 
 void read_cells(formats::MatrixSource& source, const std::string& file,
@@ -95,7 +113,7 @@ void read_cells(formats::MatrixSource& source, const std::string& file,
         }
         ends.push_back(entries.size());
       }
-      destination.entries->add_block(std::move(entries), cells, ends);
+      destination.entries->add_block(entries, cells, ends);
     }
     begin = end;
   }
@@ -109,7 +127,7 @@ FeatureRows transpose(const CellEntries& entries, std::span<const std::int64_t> 
     if (kept_cell[cell] < 0) {
       continue;
     }
-    for (const Entry& entry : entries.cell(cell)) {
+    for (const Entry entry : entries.cell(cell)) {
       if (row_of[entry.feature] >= 0) {
         ++result.offsets[static_cast<std::size_t>(row_of[entry.feature]) + 1];
       }
@@ -123,7 +141,7 @@ FeatureRows transpose(const CellEntries& entries, std::span<const std::int64_t> 
     if (kept_cell[cell] < 0) {
       continue;
     }
-    for (const Entry& entry : entries.cell(cell)) {
+    for (const Entry entry : entries.cell(cell)) {
       if (row_of[entry.feature] < 0) {
         continue;
       }

@@ -114,9 +114,9 @@ class Preparation {
   std::vector<double> library_size_;       // all ranks, per kept cell
   std::uint64_t kept_cells_ = 0;
 
-  PeakWeights weights_;                   // all ranks, a row per gene of the dataset
-  std::vector<std::int64_t> peak_total_;  // all ranks, per peak over kept cells
-  std::uint64_t rp_bound_ = 0;            // RP entries at most
+  std::optional<PeakCells> peak_cells_;  // of this rank's kept cells
+  PeakWeights weights_;                  // all ranks, a row per gene of the dataset
+  std::uint64_t rp_bound_ = 0;           // all ranks: RP entries at most
 
   FeatureRows rna_rows_;               // of this rank's kept cells
   std::vector<CountMoments> moments_;  // all ranks, per gene
@@ -263,7 +263,7 @@ void Preparation::choose_features() {
   std::vector<std::int64_t> cells_with_gene(genes, 0);
   gene_totals_.assign(genes, 0);
   for (std::size_t cell = 0; cell < rna_entries_->cells(); ++cell) {
-    for (const Entry& entry : rna_entries_->cell(cell)) {
+    for (const Entry entry : rna_entries_->cell(cell)) {
       ++cells_with_gene[entry.feature];
       gene_totals_[entry.feature] += std::llround(static_cast<double>(entry.value) * kTotalUnits);
     }
@@ -305,7 +305,7 @@ void Preparation::choose_features() {
   }
   std::vector<std::int64_t> cells_with_peak(inputs_.peaks.size(), 0);
   for (std::size_t cell = 0; cell < atac_entries_->cells(); ++cell) {
-    for (const Entry& entry : atac_entries_->cell(cell)) {
+    for (const Entry entry : atac_entries_->cell(cell)) {
       ++cells_with_peak[entry.feature];
     }
   }
@@ -362,7 +362,7 @@ void Preparation::choose_cells() {
   std::vector<CellStatistics> mine(rna_entries_->cells());
   for (std::size_t cell = 0; cell < mine.size(); ++cell) {
     CellStatistics& statistics = mine[cell];
-    for (const Entry& entry : rna_entries_->cell(cell)) {
+    for (const Entry entry : rna_entries_->cell(cell)) {
       if (keep_gene_[entry.feature] != 0) {
         ++statistics.genes;
         statistics.rna_counts += static_cast<double>(entry.value);
@@ -372,7 +372,7 @@ void Preparation::choose_cells() {
     if (!inputs_.has_atac) {
       continue;
     }
-    for (const Entry& entry : atac_entries_->cell(cell)) {
+    for (const Entry entry : atac_entries_->cell(cell)) {
       if (keep_peak_[entry.feature] != 0) {
         ++statistics.peaks;
         statistics.atac_counts += static_cast<double>(entry.value);
@@ -451,48 +451,33 @@ void Preparation::model_peaks() {
     return;
   }
   const bool binary = settings_.rp_normalisation == RpNormalisation::binary_rowsum_z;
-  peak_total_.assign(inputs_.peaks.size(), 0);
-  for (std::size_t cell = 0; cell < atac_entries_->cells(); ++cell) {
-    if (kept_number_[first_cell_ + cell] < 0) {
-      continue;
-    }
-    for (const Entry& entry : atac_entries_->cell(cell)) {
-      peak_total_[entry.feature] += binary ? 1 : std::llround(entry.value);
-    }
-  }
-  communicator_.all_reduce(std::span(peak_total_), comm::Reduction::sum);
+  const auto slice = std::span(kept_number_).subspan(first_cell_, last_cell_ - first_cell_);
+  peak_cells_.emplace(*atac_entries_, slice, inputs_.peaks.size(), binary);
+  atac_entries_.reset();
+  std::vector<std::int64_t> totals = peak_cells_->totals();
+  communicator_.all_reduce(std::span(totals), comm::Reduction::sum);
 
-  std::vector<formats::GenomicInterval> kept;
-  std::vector<std::uint32_t> number;  // of a kept peak among all
-  for (std::uint32_t peak = 0; peak < inputs_.peaks.size(); ++peak) {
-    if (keep_peak_[peak] != 0) {
-      kept.push_back(inputs_.peaks[peak]);
-      number.push_back(peak);
-    }
-  }
-  RpModel model =
-      weigh_peaks(inputs_.transcripts, kept, {.decay = settings_.decay, .exon_cap = settings_.exon_cap});
-  for (std::uint32_t& peak : model.transcripts.peak) {
-    peak = number[peak];
-  }
   std::vector<std::string> ids;
   ids.reserve(gene_of_row_.size());
   for (const std::uint32_t gene : gene_of_row_) {
     ids.push_back(inputs_.gene_ids[gene]);
   }
   const SymbolMatch match = match_symbols(inputs_.transcripts, header_.genes, ids);
-  weights_ = choose_isoforms(model.transcripts, match, peak_total_);
+  const GenomeIndex index(inputs_.transcripts, inputs_.peaks, match, keep_peak_);
+  GeneWeights weights =
+      weigh_genes(index, totals, {.decay = settings_.decay, .exon_cap = settings_.exon_cap});
+  weights_ = std::move(weights.genes);
 
   std::uint64_t without = 0;
   for (std::uint64_t row = 0; row < weights_.rows(); ++row) {
     std::uint64_t touched = 0;
     for (std::uint64_t i = weights_.offsets[row]; i < weights_.offsets[row + 1]; ++i) {
-      touched += static_cast<std::uint64_t>(peak_total_[weights_.peak[i]]);
+      touched += static_cast<std::uint64_t>(totals[weights_.peak[i]]);
     }
     without += touched == 0 ? 1 : 0;
     rp_bound_ += std::min(touched, kept_cells_);
   }
-  quality_["peaks"]["claimed"] = model.claimed_peaks;
+  quality_["peaks"]["claimed"] = weights.claimed_peaks;
   quality_["genes"]["not_in_annotation"] = match.missing;
   quality_["genes"]["without_rp"] = without;
   if (without == weights_.rows()) {
@@ -500,7 +485,7 @@ void Preparation::model_peaks() {
                            .file = settings_.annotation.string(),
                            .expected = "peaks within " + base::json_line(kRangeInDecays * settings_.decay) +
                                        " bp of genes of the matrix",
-                           .got = std::to_string(kept.size()) + " peaks and " +
+                           .got = std::to_string(index.peaks()) + " peaks and " +
                                   of(weights_.rows() - match.missing, weights_.rows()) +
                                   " genes in the annotation, none within range of each other",
                            .hint = "Give the annotation of the genome build that the peaks were called on."});
@@ -514,7 +499,8 @@ void Preparation::model_peaks() {
 }
 
 std::uint64_t Preparation::block_genes() const {
-  return settings_.block_genes > 0 ? settings_.block_genes : rows_per_block(kept_cells_);
+  return settings_.block_genes > 0 ? settings_.block_genes
+                                   : rows_per_block(kept_cells_, communicator_.size());
 }
 
 void Preparation::for_blocks(const std::string& task,
@@ -612,13 +598,12 @@ void Preparation::rank_variable_genes() {
 }
 
 void Preparation::write_rp(store::DatasetWriter& writer) {
-  const bool binary = settings_.rp_normalisation == RpNormalisation::binary_rowsum_z;
-  const auto slice = std::span(kept_number_).subspan(first_cell_, last_cell_ - first_cell_);
-  CellPotential potential(weights_, *atac_entries_, inputs_.peaks.size(), slice, binary);
-  atac_entries_.reset();
+  CellPotential potential(weights_, *peak_cells_);
   std::vector<GeneFigures> figures;
   for_blocks("regulatory potential", [&](std::uint64_t first, std::uint64_t last) {
-    Rows<double> own = exchange_rows(communicator_, potential.rows(first, last));
+    Rows<double> mine;
+    potential.fill(first, last, mine);
+    Rows<double> own = exchange_rows(communicator_, std::move(mine));
     store::GeneRows rows;
     rows.value.assign(own.value.size(), 0.0f);
     for (std::uint64_t row = 0; row < own.rows(); ++row) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One rank's slice of the cells in memory: the non-zero entries of one modality, cell by cell, 8 bytes each.
-// Kept in the blocks they were read in, so that nothing is ever copied to grow.
+// One rank's slice of the cells in memory: the non-zero entries of one modality, cell by cell: 5 bytes
+// each where a block's values are counts below 256, 8 otherwise. Kept in the blocks they were read in, so
+// that nothing is ever copied to grow.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,41 @@ struct Entry {
   float value = 0.0f;
 };
 
+/// The entries of one cell, ascending by feature.
+class CellView {
+ public:
+  CellView() = default;
+  /// One of `small` and `values` is null.
+  CellView(std::span<const std::uint32_t> features, const std::uint8_t* small, const float* values)
+      : features_(features), small_(small), values_(values) {}
+
+  std::size_t size() const { return features_.size(); }
+  std::span<const std::uint32_t> features() const { return features_; }
+  float value(std::size_t i) const { return small_ != nullptr ? static_cast<float>(small_[i]) : values_[i]; }
+
+  class Iterator {
+   public:
+    Iterator(const CellView& view, std::size_t i) : view_(view), i_(i) {}
+    Entry operator*() const { return {view_.features_[i_], view_.value(i_)}; }
+    Iterator& operator++() {
+      ++i_;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return i_ != other.i_; }
+
+   private:
+    const CellView& view_;
+    std::size_t i_;
+  };
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, size()}; }
+
+ private:
+  std::span<const std::uint32_t> features_;
+  const std::uint8_t* small_ = nullptr;
+  const float* values_ = nullptr;
+};
+
 /// What kind of numbers a modality holds; of this rank's slice until combined.
 struct ValueSummary {
   std::int64_t entries = 0;
@@ -30,15 +66,21 @@ class CellEntries {
   explicit CellEntries(std::size_t cells) : place_(cells) {}
 
   std::size_t cells() const { return place_.size(); }
-  /// Entries of the rank's cell number `cell`, ascending by feature.
-  std::span<const Entry> cell(std::size_t cell) const {
+  /// Entries of the rank's cell number `cell`; valid until a block is added.
+  CellView cell(std::size_t cell) const {
     const Place& place = place_[cell];
-    return std::span(blocks_[place.block]).subspan(place.first, place.count);
+    if (place.count == 0) {
+      return {};
+    }
+    const Block& block = blocks_[place.block];
+    return {std::span(block.feature).subspan(place.first, place.count),
+            block.small.empty() ? nullptr : block.small.data() + place.first,
+            block.value.empty() ? nullptr : block.value.data() + place.first};
   }
   const ValueSummary& values() const { return values_; }
 
   /// The entries of several cells at once; `ends` has, per cell of `cells`, where its entries end.
-  void add_block(std::vector<Entry> entries, std::span<const std::size_t> cells,
+  void add_block(std::span<const Entry> entries, std::span<const std::size_t> cells,
                  std::span<const std::size_t> ends);
 
  private:
@@ -48,7 +90,13 @@ class CellEntries {
     std::size_t count = 0;
   };
   std::vector<Place> place_;
-  std::vector<std::vector<Entry>> blocks_;
+  // Values stand in one of the two.
+  struct Block {
+    std::vector<std::uint32_t> feature;
+    std::vector<std::uint8_t> small;
+    std::vector<float> value;
+  };
+  std::vector<Block> blocks_;
   ValueSummary values_;
 };
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "multigrnformer/prepare/cell_entries.hpp"
+#include "multigrnformer/prepare/peak_cells.hpp"
 #include "multigrnformer/prepare/regulatory_potential.hpp"
 #include "multigrnformer/prepare/row_exchange.hpp"
 
@@ -14,27 +14,41 @@ namespace mgrn::prepare {
 
 class CellPotential {
  public:
-  /// `genes` outlives this, `atac` does not need to: a row of weights per gene, on features of `atac`, of
-  /// which there are `peaks`. `kept_cell`: per cell of `atac` its number among all kept cells, or -1;
-  /// consecutive where not -1. `binary`: every count is 1.
-  CellPotential(const PeakWeights& genes, const CellEntries& atac, std::uint64_t peaks,
-                std::span<const std::int64_t> kept_cell, bool binary);
+  /// Both outlive this: a row of weights per gene, on the peaks of `peaks`.
+  CellPotential(const PeakWeights& genes, const PeakCells& peaks);
 
   /// Genes first .. last-1: a row each with an entry for every kept cell that has a peak of the gene. A
   /// cell's terms are added in the order of the gene's peaks, so its sum is the same whoever has the cell.
-  Rows<double> rows(std::uint64_t first, std::uint64_t last);
+  /// What `rows` held is gone, its memory used again.
+  void fill(std::uint64_t first, std::uint64_t last, Rows<double>& rows);
 
  private:
-  void sort_touched(std::size_t count);
+  // The cells of one tile that have one peak of the gene at hand.
+  struct Term {
+    const std::uint16_t* cell = nullptr;
+    const float* value = nullptr;  // null: all 1
+    std::uint32_t cells = 0;
+    double weight = 0.0;
+  };
+  void add_gene(std::uint64_t gene, Rows<double>& rows);
+  template <typename Place>
+  static void add_term(const Term& term, double* sums, const Place& place_of);
+  void fetch(std::size_t term) const;
+  // Both leave in `cell_` and `value_` as many cells of the tile as they return; `offset`: number of its
+  // first.
+  std::size_t add_all(std::size_t cells, std::uint32_t offset);
+  std::size_t add_few(std::size_t cells, std::uint32_t offset);
 
   const PeakWeights& genes_;
-  std::vector<std::int64_t> row_of_peak_;  // -1: weighs for no gene
-  FeatureRows peaks_;                      // those that weigh
-  bool binary_;
-  std::uint32_t first_kept_ = 0;
-  std::vector<double> sums_;            // per kept cell, zero between genes
-  std::vector<std::uint32_t> touched_;  // cells of the gene at hand, and room for one more
-  std::vector<std::uint64_t> marks_;    // a bit per kept cell, zero between genes
+  const PeakCells& peaks_;
+  const bool counts_bits_;  // whether the processor counts a word's bits in one instruction
+  std::vector<Term> terms_;
+  // Of the tile at hand:
+  std::vector<double> sums_;           // per cell, zero between genes
+  std::vector<std::uint64_t> marks_;   // a bit per cell, zero between genes
+  std::vector<std::uint32_t> before_;  // per word of marks how many bits are set in those before it
+  std::vector<std::uint32_t> cell_;    // the result
+  std::vector<double> value_;
 };
 
 }  // namespace mgrn::prepare

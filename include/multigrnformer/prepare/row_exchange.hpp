@@ -16,12 +16,14 @@
 
 namespace mgrn::prepare {
 
-/// Rows that travel together: 2^24 entries if every cell had one in every row, which bounds memory at 12
-/// bytes each.
-inline std::uint64_t rows_per_block(std::uint64_t cells) {
+/// Rows that travel together: 2^21 entries a rank if every cell had one in every row, which bounds memory at
+/// 12 bytes each, and 2^24 over all ranks.
+inline std::uint64_t rows_per_block(std::uint64_t cells, int ranks) {
+  constexpr std::uint64_t kEntriesOfRank = std::uint64_t{1} << 21;
   constexpr std::uint64_t kEntries = std::uint64_t{1} << 24;
   constexpr std::uint64_t kMostRows = 2048;
-  return std::clamp<std::uint64_t>(kEntries / std::max<std::uint64_t>(cells, 1), 1, kMostRows);
+  const std::uint64_t entries = std::min(kEntries, kEntriesOfRank * static_cast<std::uint64_t>(ranks));
+  return std::clamp<std::uint64_t>(entries / std::max<std::uint64_t>(cells, 1), 1, kMostRows);
 }
 
 /// Consecutive rows (genes), each with its entries ascending by cell.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The regulatory potential: peaks weighed for transcripts, the best isoform of each gene, the sums of each
-// cell. All cells, genes and peaks of the input take part, so that an outside program can be given the same.
+// The regulatory potential: the matrix of peaks turned, peaks weighed for transcripts and the best isoform of
+// each gene, the sums of each cell. It begins with numbers, as an outside program can be given them:
+// positions in the order of the genome, genes of transcripts, entries by cell. All cells, genes and peaks
+// take part.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,6 +16,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/prepare/cell_potential.hpp"
 #include "multigrnformer/prepare/inputs.hpp"
+#include "multigrnformer/prepare/peak_cells.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -33,8 +36,9 @@ struct Inputs {
   std::vector<std::string> genes, ids;
   std::optional<prepare::CellEntries> entries;  // of this rank's cells
   std::vector<std::int64_t> kept_cell;          // this rank's cells, consecutive
-  std::uint64_t cells = 0;                      // of all ranks
-  std::uint64_t nonzeros = 0;                   // of this rank
+  std::optional<prepare::GenomeIndex> index;
+  std::uint64_t cells = 0;     // of all ranks
+  std::uint64_t nonzeros = 0;  // of this rank
 };
 
 std::pair<std::uint64_t, std::uint64_t> slice_of(std::uint64_t cells, const comm::Communicator& world) {
@@ -105,7 +109,7 @@ void draw_cells(Inputs& inputs, const comm::Communicator& world) {
     inputs.nonzeros += entries.size();
     const std::array<std::size_t, 1> place = {cell - first};
     const std::array<std::size_t, 1> ends = {entries.size()};
-    inputs.entries->add_block(std::move(entries), place, ends);
+    inputs.entries->add_block(entries, place, ends);
   }
 }
 
@@ -146,43 +150,46 @@ class Potential {
       } else {
         read_inputs(inputs_, config.prepare, world);
       }
+      const prepare::SymbolMatch match =
+          prepare::match_symbols(inputs_.transcripts, inputs_.genes, inputs_.ids);
+      inputs_.index.emplace(inputs_.transcripts, inputs_.peaks, match);
       inputs_.kept_cell.resize(inputs_.entries->cells());
       std::iota(inputs_.kept_cell.begin(), inputs_.kept_cell.end(),
                 static_cast<std::int64_t>(slice_of(inputs_.cells, world).first));
     });
   }
 
-  /// From peaks and annotation to weights of genes. Collective: isoforms compete by the totals of all cells.
-  void weigh() {
-    std::vector<std::int64_t> totals(inputs_.peaks.size(), 0);
-    for (std::size_t cell = 0; cell < inputs_.entries->cells(); ++cell) {
-      for (const prepare::Entry& entry : inputs_.entries->cell(cell)) {
-        ++totals[entry.feature];
-      }
-    }
-    world_.all_reduce(totals, comm::Reduction::sum);
-    const prepare::RpModel model = prepare::weigh_peaks(inputs_.transcripts, inputs_.peaks, {});
-    const prepare::SymbolMatch match =
-        prepare::match_symbols(inputs_.transcripts, inputs_.genes, inputs_.ids);
-    weights_ = prepare::choose_isoforms(model.transcripts, match, totals);
+  /// From entries by cell to entries by peak, and the total of each peak. Collective.
+  void turn() {
+    cells_.reset();  // never two
+    cells_.emplace(*inputs_.entries, inputs_.kept_cell, inputs_.peaks.size(), true);
+    totals_ = cells_->totals();
+    world_.all_reduce(totals_, comm::Reduction::sum);
   }
 
-  /// From weights of genes to sums of cells, in blocks as `prepare` makes them. Not collective.
-  void sum_cells() {
-    prepare::CellPotential potential(weights_, *inputs_.entries, inputs_.peaks.size(), inputs_.kept_cell,
-                                     true);
+  /// From positions and totals to weights of genes. Not collective.
+  void weigh() { weights_ = prepare::weigh_genes(*inputs_.index, totals_, {}).genes; }
+
+  /// From weights of genes to sums of cells, in blocks as `prepare` makes them; each block goes to `work`.
+  /// Not collective.
+  template <typename Work>
+  void sum_cells(const Work& work) {
+    prepare::CellPotential potential(weights_, *cells_);
     const std::uint64_t genes = weights_.rows();
-    const std::uint64_t block = prepare::rows_per_block(inputs_.cells);
-    sum_ = 0;
+    const std::uint64_t block = prepare::rows_per_block(inputs_.cells, world_.size());
+    prepare::Rows<double> rows;
     for (std::uint64_t first = 0; first < genes; first += block) {
-      const auto rows = potential.rows(first, std::min(genes, first + block));
-      sum_ += std::accumulate(rows.value.begin(), rows.value.end(), 0.0);
+      potential.fill(first, std::min(genes, first + block), rows);
+      work(rows);
     }
   }
 
   /// Collective. Over all cells and genes.
   double sum() {
-    std::array<double, 1> total = {sum_};
+    std::array<double, 1> total = {0.0};
+    sum_cells([&total](const prepare::Rows<double>& rows) {
+      total[0] += std::accumulate(rows.value.begin(), rows.value.end(), 0.0);
+    });
     world_.all_reduce(total, comm::Reduction::sum);
     return total[0];
   }
@@ -190,25 +197,29 @@ class Potential {
   comm::Communicator& world() { return world_; }
   const Inputs& inputs() const { return inputs_; }
   const prepare::PeakWeights& weights() const { return weights_; }
+  double turn_seconds = 0;
   double weigh_seconds = 0;
   double sum_seconds = 0;
 
  private:
   comm::Communicator& world_;
   Inputs inputs_;
+  std::optional<prepare::PeakCells> cells_;
+  std::vector<std::int64_t> totals_;
   prepare::PeakWeights weights_;
-  double sum_ = 0;
 };
 
 }  // namespace
 
 BenchCases rp_cases(const Config& config, comm::Communicator& world) {
+  const auto nothing = [](const prepare::Rows<double>&) {};
   auto potential = std::make_shared<Potential>(config, world);
   // Memory is looked at in the first pass, before the heap has been used for anything like it.
   const std::uint64_t before = resident_memory();
   forget_peak_memory();
+  potential->turn();
   potential->weigh();
-  potential->sum_cells();
+  potential->sum_cells(nothing);
   const std::uint64_t peak = peak_memory();
   std::array<double, 1> memory = {peak > before ? static_cast<double>(peak - before) / 1e6 : 0.0};
   std::array<double, 1> whole = {static_cast<double>(peak) / 1e6};
@@ -232,15 +243,22 @@ BenchCases rp_cases(const Config& config, comm::Communicator& world) {
     facts["sum"] = sum;
     cases.push_back({.facts = std::move(facts), .unit = unit, .round = std::move(round)});
   };
+  add_case("cells of peaks", "cells/s", [potential](double seconds) {
+    potential->turn_seconds = seconds_per_call(potential->world(), seconds, [&] { potential->turn(); });
+    return static_cast<double>(potential->inputs().cells) / potential->turn_seconds;
+  });
   add_case("weights of peaks", "transcripts/s", [potential](double seconds) {
     potential->weigh_seconds = seconds_per_call(potential->world(), seconds, [&] { potential->weigh(); });
     return static_cast<double>(potential->inputs().transcripts.size()) / potential->weigh_seconds;
   });
-  add_case("sums of cells", "cells/s", [potential](double seconds) {
-    potential->sum_seconds = seconds_per_call(potential->world(), seconds, [&] { potential->sum_cells(); });
+  add_case("sums of cells", "cells/s", [potential, nothing](double seconds) {
+    potential->sum_seconds =
+        seconds_per_call(potential->world(), seconds, [&] { potential->sum_cells(nothing); });
     return static_cast<double>(potential->inputs().cells) / potential->sum_seconds;
   });
-  add_case("all", "s", [potential](double) { return potential->weigh_seconds + potential->sum_seconds; });
+  add_case("all", "s", [potential](double) {
+    return potential->turn_seconds + potential->weigh_seconds + potential->sum_seconds;
+  });
   add_case("memory beyond the inputs, largest rank", "MB", [memory](double) { return memory[0]; });
   add_case("peak memory of the process, largest rank", "MB", [whole](double) { return whole[0]; });
   return cases;
