@@ -49,12 +49,12 @@ for number in "$batch" "$rounds"; do
 done
 [[ $cells =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "'$cells' is no list of cells" "Write --cells 500,1000."
 
-data=()
+step_data=()
 if [[ -n $dataset ]]; then
   for file in "$dataset" "$network" "$tfs"; do
     [[ -r $file ]] || fail "cannot read '$file'" "--dataset needs --network and --tfs beside it, all of them files."
   done
-  data=(--dataset "$dataset" --network "$network" --tfs "$tfs" --genes "$genes")
+  step_data=(--dataset "$dataset" --network "$network" --tfs "$tfs" --genes "$genes")
 fi
 
 set_up_system
@@ -119,7 +119,7 @@ own_step() {  # own_step ENGINE N THREADS RANKS
   local -a launch=()
   (($4 == 1)) || launch=("$MGRN_MPIEXEC" -n "$4")
   on $(($3 * $4)) ${launch[@]+"${launch[@]}"} "$program" bench --stage step --engine "$1" --cells-per-sample "$2" \
-    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 ${data[@]+"${data[@]}"} --log-level warning 2>>"$out/bench.log" </dev/null |
+    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 ${step_data[@]+"${step_data[@]}"} --log-level warning 2>>"$out/bench.log" </dev/null |
     grep '"stage":"step"'
 }
 
