@@ -70,7 +70,24 @@ endif()
   endif()
 endfunction()
 
+# mgrn_add_fault_test(NAME ...): as mgrn_add_test, for tests without RANKS; label fault, and run under the library
+# that lets file operations fail (tests/support/fault_shim.cpp). Sanitizers want to be loaded first, and their
+# builds have no need of these tests: they are about the order of system calls.
+function(mgrn_add_fault_test name)
+  mgrn_add_test(${name} ${ARGN} LABELS fault)
+  target_link_libraries(test_${name} PRIVATE ${CMAKE_DL_LIBS})
+  add_dependencies(test_${name} mgrn_fault_shim)
+  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:mgrn_fault_shim>")
+  if(MGRN_SANITIZE)
+    set_property(TEST ${name} PROPERTY DISABLED TRUE)
+  endif()
+endfunction()
+
 if(BUILD_TESTING)
+  add_library(mgrn_fault_shim SHARED ${PROJECT_SOURCE_DIR}/tests/support/fault_shim.cpp)
+  target_link_libraries(mgrn_fault_shim PRIVATE mgrn::warnings ${CMAKE_DL_LIBS})
+  target_compile_features(mgrn_fault_shim PRIVATE cxx_std_20)
+  set_target_properties(mgrn_fault_shim PROPERTIES CXX_VISIBILITY_PRESET hidden)
   add_library(mgrn_test_support STATIC ${PROJECT_SOURCE_DIR}/tests/support/temporary_directory.cpp
               ${PROJECT_SOURCE_DIR}/tests/support/paths.cpp
               ${PROJECT_SOURCE_DIR}/tests/support/shared_data.cpp

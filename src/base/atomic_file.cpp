@@ -141,10 +141,16 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 void AtomicDirectory::commit() {
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(temporary_)) {
-    if (entry.is_regular_file()) {
-      sync_path(entry.path(), O_RDWR);
+  std::error_code code;
+  std::filesystem::recursive_directory_iterator entry(temporary_, code);
+  for (const std::filesystem::recursive_directory_iterator end; !code && entry != end;
+       entry.increment(code)) {
+    if (entry->is_regular_file(code)) {
+      sync_path(entry->path(), O_RDWR);
     }
+  }
+  if (code) {
+    throw_output("cannot read folder", temporary_, code.value());
   }
   sync_path(temporary_, O_RDONLY | O_DIRECTORY);
   rename_durably(temporary_, directory_);

@@ -22,11 +22,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kManifestFormat = 1;
+constexpr int kManifestFormat = 2;
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kPrefix = "step-";
+constexpr const char* kOwnDigest = "sha256";
+constexpr const char* kLeaving = ".tmp-leaving";
 
 std::string folder_name(std::int64_t step) {
   char name[32];
@@ -75,6 +77,29 @@ void verify_file(const fs::path& folder, const std::string& name, const base::Js
   }
 }
 
+std::string digest_of(const std::string& text) {
+  return base::sha256(std::as_bytes(std::span(text)));
+}
+
+// The manifest's text carries the digest of its text without that digest: it holds numbers of the training
+// state, which no other file could contradict.
+void seal(base::Json& manifest) {
+  manifest.erase(kOwnDigest);
+  manifest[kOwnDigest] = digest_of(base::json_text(manifest));
+}
+
+void verify_seal(const base::Json& manifest, const std::string& text, const fs::path& file) {
+  base::Json again = manifest;
+  seal(again);
+  // The text as well: what parses to the same may still not be what was written.
+  if (again != manifest || base::json_text(manifest) != text) {
+    throw base::DataError({.what = "a checkpoint's manifest has another checksum than it says",
+                           .file = file.string(),
+                           .expected = again.at(kOwnDigest).get<std::string>(),
+                           .got = manifest.value(kOwnDigest, std::string("nothing"))});
+  }
+}
+
 // Reads the manifest and compares both files with it. Throws DataError for anything that is amiss.
 base::Json verified_manifest(const fs::path& folder) {
   base::Json manifest = base::read_json(folder / kManifest);
@@ -86,6 +111,7 @@ base::Json verified_manifest(const fs::path& folder) {
                              .expected = "format " + std::to_string(kManifestFormat),
                              .got = std::to_string(format)});
     }
+    verify_seal(manifest, base::read_file(folder / kManifest), folder / kManifest);
     for (const char* name : {kModel, kOptimizer}) {
       verify_file(folder, name, manifest.at("files").at(name));
     }
@@ -122,10 +148,20 @@ void read_vectors(const fs::path& folder, TrainingState& state) {
   }
 }
 
+// What differs when a run goes on elsewhere: the processor's kernels can be chosen, the kind of device
+// cannot.
+bool on_gpu(const std::string& engine) {
+  return engine.ends_with("/cuda");
+}
+
 void require_same_work(const base::Json& manifest, const Identity& identity, const fs::path& folder) {
   require_same_config(manifest.at("config").get<std::string>(), identity.config_text, folder,
                       keys_compared_by_content());
-  if (const auto engine = manifest.at("engine").get<std::string>(); engine != identity.engine) {
+  const auto engine = manifest.at("engine").get<std::string>();
+  if (on_gpu(engine) != on_gpu(identity.engine)) {
+    base::warn("the checkpoint was made by engine " + engine + ", this is " + identity.engine +
+               ": the run goes on, but its last bits will differ from those of a run on one kind of device");
+  } else if (engine != identity.engine) {
     throw base::UsageError(
         {.what = "this checkpoint was made by another engine: its bits would not go on",
          .file = folder.string(),
@@ -166,6 +202,26 @@ void remove_temporaries(const fs::path& folder) {
   }
 }
 
+// Whichever layer notices what goes wrong while a checkpoint is saved, it is the output that failed.
+template <typename Work>
+void as_output(const fs::path& checkpoint, Work&& work) {
+  constexpr const char* kHint =
+      "check the disk and the space on it; the same command goes on from the checkpoint before";
+  try {
+    work();
+  } catch (const base::DataError& error) {
+    throw base::OutputError({.what = "cannot read back what was just written: " + error.text().what,
+                             .file = error.text().file,
+                             .got = error.text().got,
+                             .hint = kHint});
+  } catch (const fs::filesystem_error& error) {
+    throw base::OutputError({.what = "cannot write a checkpoint",
+                             .file = checkpoint.string(),
+                             .got = error.code().message(),
+                             .hint = kHint});
+  }
+}
+
 }  // namespace
 
 void require_same_config(const std::string& before, const std::string& now, const fs::path& folder,
@@ -191,48 +247,62 @@ bool CheckpointStore::any() const {
 }
 
 void CheckpointStore::write(const TrainingState& state, const Identity& identity) {
-  base::create_directories(folder_);
-  const fs::path target = folder_of(state.step);
-  // Only a checkpoint that did not verify can be in the way: a good one would have been gone on from.
-  std::error_code ignored;
-  fs::remove_all(target, ignored);
-
-  base::AtomicDirectory directory(target);
-  write_weights(directory.temporary() / kModel, state.parameters);
-  formats::TensorFile optimizer;
-  optimizer.metadata = shape_metadata(state.parameters.shape());
-  add_tensors(optimizer, state.parameters, state.first_moment, "adam.first.");
-  add_tensors(optimizer, state.parameters, state.second_moment, "adam.second.");
-  if (state.best) {
-    add_tensors(optimizer, state.parameters, state.best->values, "best.");
-  }
-  formats::write_safetensors(directory.temporary() / kOptimizer, optimizer);
-  const base::Json manifest = {
-      {"format", kManifestFormat},
-      {"program", "multigrnformer " + program_version()},
-      {"build", identity.build_id},
-      {"engine", identity.engine},
-      {"config", identity.config_text},
-      {"config_sha256", base::sha256(std::as_bytes(std::span(identity.config_text)))},
-      {"inputs", identity.inputs},
-      {"step", state.step},
-      {"epoch", state.epoch},
-      {"state", scalars_of(state)},
-      {"files",
-       {{kModel, file_entry(directory.temporary() / kModel)},
-        {kOptimizer, file_entry(directory.temporary() / kOptimizer)}}}};
-  base::write_file_atomically(directory.temporary() / kManifest, base::json_text(manifest));
-  directory.commit();
-  remove_old();
+  as_output(folder_of(state.step), [&] {
+    base::create_directories(folder_);
+    // Only a checkpoint that did not verify can be in the way: a good one would have been gone on from.
+    remove_checkpoint(state.step);
+    base::AtomicDirectory directory(folder_of(state.step));
+    write_weights(directory.temporary() / kModel, state.parameters);
+    formats::TensorFile optimizer;
+    optimizer.metadata = shape_metadata(state.parameters.shape());
+    add_tensors(optimizer, state.parameters, state.first_moment, "adam.first.");
+    add_tensors(optimizer, state.parameters, state.second_moment, "adam.second.");
+    if (state.best) {
+      add_tensors(optimizer, state.parameters, state.best->values, "best.");
+    }
+    formats::write_safetensors(directory.temporary() / kOptimizer, optimizer);
+    base::Json manifest = {{"format", kManifestFormat},
+                           {"program", "multigrnformer " + program_version()},
+                           {"build", identity.build_id},
+                           {"engine", identity.engine},
+                           {"config", identity.config_text},
+                           {"config_sha256", digest_of(identity.config_text)},
+                           {"inputs", identity.inputs},
+                           {"step", state.step},
+                           {"epoch", state.epoch},
+                           {"state", scalars_of(state)},
+                           {"files",
+                            {{kModel, file_entry(directory.temporary() / kModel)},
+                             {kOptimizer, file_entry(directory.temporary() / kOptimizer)}}}};
+    seal(manifest);
+    base::write_file_atomically(directory.temporary() / kManifest, base::json_text(manifest));
+    directory.commit();
+  });
+  remove_others(state.step);
 }
 
-void CheckpointStore::remove_old() const {
-  const auto steps = steps_in(folder_);
-  for (std::size_t i = static_cast<std::size_t>(keep_); i < steps.size(); ++i) {
-    std::error_code code;
-    fs::remove_all(folder_of(steps[i]), code);
-    if (code) {
-      base::warn("cannot remove the old checkpoint " + folder_of(steps[i]).string() + ": " + code.message());
+// Hidden by one rename before its files go: a checkpoint that can be seen is whole, also after a kill in
+// here.
+std::error_code CheckpointStore::remove_checkpoint(std::int64_t step) const {
+  const fs::path hidden = folder_ / ("." + folder_name(step) + kLeaving);
+  std::error_code code;
+  fs::remove_all(hidden, code);
+  fs::rename(folder_of(step), hidden, code);
+  if (!code) {
+    fs::remove_all(hidden, code);
+  }
+  return code == std::errc::no_such_file_or_directory ? std::error_code() : code;
+}
+
+// A checkpoint of a later step than the newest was broken when this run went on from an earlier one; it must
+// not take the place of a good one among those that stay.
+void CheckpointStore::remove_others(std::int64_t newest) const {
+  int kept = 0;
+  for (const auto step : steps_in(folder_)) {
+    if (step <= newest && kept < keep_) {
+      ++kept;
+    } else if (const auto code = remove_checkpoint(step)) {
+      base::warn("cannot remove the old checkpoint " + folder_of(step).string() + ": " + code.message());
     }
   }
 }

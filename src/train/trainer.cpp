@@ -25,6 +25,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/pairs/batch_plan.hpp"
 #include "multigrnformer/train/adam.hpp"
+#include "multigrnformer/train/checkpoint_writer.hpp"
 #include "multigrnformer/train/metrics_log.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/score.hpp"
@@ -78,6 +79,7 @@ class Trainer {
     comm::agree(communicator, [&] {
       if (communicator.rank() == 0) {
         metrics_ = std::make_unique<MetricsLog>(folder.metrics(), state.step, state.epoch);
+        writer_ = std::make_unique<CheckpointWriter>(checkpoints_, identity_);
       }
     });
   }
@@ -123,6 +125,7 @@ class Trainer {
           save();
         }
         if (stopping) {
+          finish_checkpoints();
           stop(signal);
         }
         if (epoch_over) {
@@ -130,6 +133,7 @@ class Trainer {
         }
       }
     }
+    finish_checkpoints();
     progress.finish();
     return outcome();
   }
@@ -186,8 +190,11 @@ class Trainer {
     } catch (...) {
       failure = std::current_exception();
     }
-    // One tiny reduction tells all ranks of a failure, which would otherwise leave them waiting in the large
-    // one, and of a stop signal.
+    if (!failure && writer_) {
+      failure = writer_->take_error();
+    }
+    // One tiny reduction tells all ranks of a failure, here or in the checkpoint that is written meanwhile,
+    // which would otherwise leave them waiting in the large one, and of a stop signal.
     std::array<std::int64_t, 2> word = {failure ? 1 : 0, base::stop_signal()};
     communicator_.all_reduce(word, comm::Reduction::maximum);
     if (word[0] != 0) {
@@ -436,11 +443,21 @@ class Trainer {
     std::copy(adam_.second_moment().begin(), adam_.second_moment().end(), state_.second_moment.begin());
     state_.adam_steps = adam_.steps();
     comm::agree(communicator_, [&] {
-      if (communicator_.rank() == 0) {
-        checkpoints_.write(state_, identity_);
+      if (writer_) {
+        writer_->start(state_);
       }
     });
     saved_step_ = state_.step;
+  }
+
+  // What a stop or the end promises is on disk.
+  void finish_checkpoints() {
+    comm::agree(communicator_, [&] {
+      if (writer_) {
+        writer_->finish();
+        base::debug("checkpoints held training up for " + short_number(writer_->seconds_waited()) + " s");
+      }
+    });
   }
 
   [[noreturn]] void stop(int signal) const {
@@ -483,7 +500,8 @@ class Trainer {
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
   std::vector<Buffers> buffers_;                    // one per thread
   std::unique_ptr<MetricsLog> metrics_;             // rank 0 only
-  std::int64_t saved_step_;                         // newest step on disk, -1: none
+  std::unique_ptr<CheckpointWriter> writer_;        // rank 0 only
+  std::int64_t saved_step_;                         // newest step on disk or on its way there, -1: none
   Clock::duration timer_{};                         // training alone, this epoch, this session
   std::uint64_t timed_samples_ = 0;
   double last_loss_ = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/digest.hpp"
@@ -197,6 +198,57 @@ INSTANTIATE_TEST_SUITE_P(Kinds, BrokenCheckpoint,
                            return name;
                          });
 
+// Every byte of the manifest, whose numbers no other file could contradict; every 16 bytes of the others.
+TEST(Checkpoint, DamageAnywhereIsNoticedAndTheOneBeforeIsUsed) {
+  const mgrn::test::TemporaryDirectory folder;
+  CheckpointStore store(folder.path(), 2);
+  store.write(some_state(10), some_identity());
+  store.write(some_state(20), some_identity());
+  const auto expect_the_one_before = [&](const std::string& what) {
+    testing::internal::CaptureStderr();
+    TrainingState state(kShape);
+    const bool found = restore(store, some_identity(), state);
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(found) << what;
+    ASSERT_EQ(state.step, 10) << what;
+    ASSERT_NE(log.find("step-000000020 is broken and passed over"), std::string::npos) << what << log;
+  };
+  int places = 0;
+  for (const char* name : {"manifest.json", "model.safetensors", "optimizer.safetensors"}) {
+    const fs::path file = store.folder_of(20) / name;
+    const std::string whole = base::read_file(file);
+    const std::size_t stride = std::string(name) == "manifest.json" ? 1 : 16;
+    for (std::size_t at = 0; at < whole.size(); at += stride, ++places) {
+      const std::string where = name + std::string(", byte ") + std::to_string(at);
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << (places % 7)));
+      std::ofstream(file, std::ios::binary) << damaged;
+      ASSERT_NO_FATAL_FAILURE(expect_the_one_before(where + " flipped"));
+      std::ofstream(file, std::ios::binary) << whole.substr(0, at);
+      ASSERT_NO_FATAL_FAILURE(expect_the_one_before(where + " and the rest cut off"));
+    }
+    std::ofstream(file, std::ios::binary) << whole << ' ';
+    ASSERT_NO_FATAL_FAILURE(expect_the_one_before(name + std::string(" with a byte more")));
+    std::ofstream(file, std::ios::binary) << whole;
+  }
+  EXPECT_GT(places, 1000);
+  TrainingState state(kShape);
+  EXPECT_TRUE(restore(store, some_identity(), state));
+  EXPECT_EQ(state.step, 20) << "undamaged again";
+}
+
+TEST(Checkpoint, ABrokenOneDoesNotTakeAGoodOnesPlace) {
+  const mgrn::test::TemporaryDirectory folder;
+  CheckpointStore store(folder.path(), 2);
+  store.write(some_state(10), some_identity());
+  store.write(some_state(20), some_identity());
+  damage(store.folder_of(20) / "model.safetensors");
+  store.write(some_state(15), some_identity());
+  EXPECT_TRUE(fs::exists(store.folder_of(10)));
+  EXPECT_TRUE(fs::exists(store.folder_of(15)));
+  EXPECT_FALSE(fs::exists(store.folder_of(20)));
+}
+
 TEST(Checkpoint, WhereAllAreBrokenThereIsNone) {
   const mgrn::test::TemporaryDirectory folder;
   CheckpointStore store(folder.path(), 2);
@@ -233,6 +285,24 @@ TEST(Checkpoint, OfOtherSettingsIsRefusedByTheKeyThatDiffers) {
   other = some_identity();
   other.inputs["split"] = "ee";
   EXPECT_NE(refusal<base::DataError>(store, other).find("another split"), std::string::npos);
+}
+
+TEST(Checkpoint, GoesOnBetweenProcessorAndGpuWithAWarning) {
+  for (const auto& [from, to] :
+       {std::pair("linear/avx2", "linear/cuda"), std::pair("tensor/cuda", "linear/avx512")}) {
+    const mgrn::test::TemporaryDirectory folder;
+    CheckpointStore store(folder.path(), 2);
+    Identity identity = some_identity();
+    identity.engine = from;
+    store.write(some_state(10), identity);
+    identity.engine = to;
+    testing::internal::CaptureStderr();
+    TrainingState state(kShape);
+    EXPECT_TRUE(restore(store, identity, state));
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find(std::string("made by engine ") + from + ", this is " + to), std::string::npos) << log;
+    expect_equal(state, some_state(10));
+  }
 }
 
 TEST(Checkpoint, OfAnotherBuildIsUsedWithAWarning) {
