@@ -17,6 +17,8 @@ const char* environment_name(Variable variable) {
       return "SLURM_STEP_NUM_TASKS";
     case Variable::slurm_job:
       return "SLURM_JOB_ID";
+    case Variable::slurm_restarts:
+      return "SLURM_RESTART_COUNT";
   }
   return "";
 }

@@ -234,6 +234,7 @@ class Run {
 
     TrainingState state(settings_.shape);
     comm::agree(communicator_, [&] { start_weights(state); });
+    on_root([&] { folder_.lock(); });
     const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
     const bool resumed = checkpoints.restore(communicator_, identity_, state);
     if (resumed) {
@@ -343,6 +344,7 @@ class Run {
 
   base::Json finish(const TrainingOutcome& outcome) {
     on_root([&] {
+      folder_.require_own();
       base::AtomicFile file(folder_.weights());
       write_weights(file.temporary(), outcome.weights, {{"datasets", join(dataset_ids(task_))}});
       file.commit();

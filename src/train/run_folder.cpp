@@ -9,6 +9,7 @@
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/resolved_config.hpp"
+#include "multigrnformer/train/run_lock.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -37,6 +38,17 @@ std::string shell_word(const std::string& word) {
 }
 
 }  // namespace
+
+void RunFolder::lock() {
+  base::create_directories(folder_);
+  lock_ = std::make_shared<const RunLock>(folder_);
+}
+
+void RunFolder::require_own() const {
+  if (lock_) {
+    lock_->require_held();
+  }
+}
 
 std::optional<base::Json> RunFolder::finished(const std::string& config_text) const {
   if (!fs::exists(result())) {

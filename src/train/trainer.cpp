@@ -60,6 +60,7 @@ class Trainer {
       : settings_(settings),
         task_(task),
         team_(team),
+        folder_(folder),
         identity_(identity),
         state_(state),
         communicator_(communicator),
@@ -444,6 +445,7 @@ class Trainer {
     state_.adam_steps = adam_.steps();
     comm::agree(communicator_, [&] {
       if (writer_) {
+        folder_.require_own();
         writer_->start(state_);
       }
     });
@@ -490,6 +492,7 @@ class Trainer {
   const Settings& settings_;
   const Task& task_;
   ComputeTeam& team_;
+  const RunFolder& folder_;
   const Identity& identity_;
   TrainingState& state_;
   comm::Communicator& communicator_;

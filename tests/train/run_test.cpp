@@ -95,6 +95,19 @@ TEST_F(RunTest, LeavesWhatTheContractPromises) {
   EXPECT_EQ(info["sessions"][0]["outcome"], "finished");
 }
 
+TEST_F(RunTest, ASecondJobInTheFolderIsRefusedAndTheFirstGoesOn) {
+  const std::string expected = reference();
+  std::string second;
+  const auto start_another = [&](std::int64_t step, std::int64_t unit, std::span<float>) {
+    if (step == 3 && unit == 0) {
+      second = error_of<base::UsageError>(settings("run"));
+    }
+  };
+  run(settings("run"), 1, {.stop_after_step = 0, .tamper = start_another});
+  EXPECT_NE(second.find("another job works in this folder"), std::string::npos) << second;
+  EXPECT_EQ(promised_bytes(folder_ / "run"), expected);
+}
+
 TEST_F(RunTest, MetricsHaveALinePerEpoch) {
   run(settings("run"));
   const auto text = test::metrics_without_speed(folder_ / "run" / "metrics.jsonl");

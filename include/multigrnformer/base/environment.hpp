@@ -13,7 +13,7 @@ enum class Variable {
   pmix_namespace,    ///< PMIX_NAMESPACE: set where a PMIx server started this process
   slurm_step_tasks,  ///< SLURM_STEP_NUM_TASKS: ranks of the running Slurm step
   slurm_job,         ///< SLURM_JOB_ID
-
+  slurm_restarts,    ///< SLURM_RESTART_COUNT: how often the job was requeued; unset: never
 };
 
 /// The variable's value; nothing when it is unset or empty.

@@ -6,12 +6,15 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "multigrnformer/base/json_fwd.hpp"
 
 namespace mgrn::train {
+
+class RunLock;
 
 class RunFolder {
  public:
@@ -26,6 +29,12 @@ class RunFolder {
   std::filesystem::path predictions() const { return folder_ / "predictions.csv"; }
   std::filesystem::path result() const { return folder_ / "result.json"; }
   std::filesystem::path stopped_marker() const { return folder_ / "stopped"; }
+
+  /// Makes the folder and takes its lock, which this object and its copies then hold. Throws UsageError when
+  /// another job works there.
+  void lock();
+  /// Throws OutputError when lock() was called and another job has taken the folder over since.
+  void require_own() const;
 
   /// result.json of a finished run of these settings; nothing when the run is not finished. Throws
   /// UsageError, naming the key, when the folder holds finished work with other settings.
@@ -42,6 +51,7 @@ class RunFolder {
 
  private:
   std::filesystem::path folder_;
+  std::shared_ptr<const RunLock> lock_;
 };
 
 /// Now, UTC, "2026-01-31T12:34:56Z".
