@@ -110,6 +110,13 @@ void add_train_keys(KeyTable& table, Config& config) {
   table.real("train.learning_rate", settings.adam.learning_rate, 0, 10, "Adam's rate for the encoder");
   table.real("train.predictor_learning_rate", settings.adam.predictor_learning_rate, 0, 10,
              "Adam's rate for the predictor");
+  table.choice<train::RateScaling>("train.scale_learning_rate", settings.rate_scaling,
+                                   {{"none", train::RateScaling::none},
+                                    {"sqrt", train::RateScaling::square_root},
+                                    {"linear", train::RateScaling::linear}},
+                                   "how both rates grow with train.batch, from 32 samples on");
+  table.integer("train.warmup", settings.warmup, 0, kMany,
+                "steps in which both rates grow evenly to their full size");
   table.real("train.weight_decay", settings.adam.weight_decay, 0, 10, "L2 penalty");
   table.real("train.clip", settings.adam.clip, 0, kInfinity,
              "largest norm of a step's gradient; 0: no limit");

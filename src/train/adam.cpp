@@ -123,7 +123,7 @@ Adam::Adam(const model::Parameters& parameters, const AdamOptions& options)
   }
 }
 
-double Adam::step(model::Parameters& parameters, std::span<float> gradient) {
+double Adam::step(model::Parameters& parameters, std::span<float> gradient, double rate_factor) {
   const auto weights = parameters.values();
   if (weights.size() != first_.size() || gradient.size() != first_.size()) {
     throw base::InternalError({.what = "weights, gradient and moments of the optimiser differ in size",
@@ -153,13 +153,14 @@ double Adam::step(model::Parameters& parameters, std::span<float> gradient) {
   const double correction1 = 1 - std::pow(options_.beta1, count);
   const double correction2 = 1 - std::pow(options_.beta2, count);
   for (const Group& group : groups_) {
-    const Constants constants{.one_minus_beta1 = static_cast<float>(1 - options_.beta1),
-                              .beta2 = static_cast<float>(options_.beta2),
-                              .one_minus_beta2 = static_cast<float>(1 - options_.beta2),
-                              .weight_decay = static_cast<float>(options_.weight_decay),
-                              .step_size = static_cast<float>(group.learning_rate / correction1),
-                              .root_correction = static_cast<float>(1 / std::sqrt(correction2)),
-                              .epsilon = static_cast<float>(options_.epsilon)};
+    const Constants constants{
+        .one_minus_beta1 = static_cast<float>(1 - options_.beta1),
+        .beta2 = static_cast<float>(options_.beta2),
+        .one_minus_beta2 = static_cast<float>(1 - options_.beta2),
+        .weight_decay = static_cast<float>(options_.weight_decay),
+        .step_size = static_cast<float>(group.learning_rate * rate_factor / correction1),
+        .root_correction = static_cast<float>(1 / std::sqrt(correction2)),
+        .epsilon = static_cast<float>(options_.epsilon)};
     update(constants, group.last - group.first, weights.data() + group.first, gradient.data() + group.first,
            first_.data() + group.first, second_.data() + group.first);
   }

@@ -72,6 +72,7 @@ void check(const Settings& settings) {
   }
   require_at_least(settings.batch, 1, "train.batch");
   require_at_least(settings.micro_batch, 1, "train.micro_batch");
+  require_at_least(settings.warmup, 0, "train.warmup");
   require_at_least(settings.augment, 1, "pairs.augment");
   require_at_least(settings.votes, 1, "predict.votes");
   require_at_least(static_cast<std::int64_t>(settings.datasets.size()), 1, "data.dataset");
@@ -183,6 +184,21 @@ base::Json run_facts(const Settings& settings, const Task& task, const Identity&
           {"inputs", inputs}};
 }
 
+// A micro-batch is computed by one thread of one rank: with fewer of them than threads, some only wait.
+void warn_of_idle_ranks(const Settings& settings, int ranks) {
+  const std::int64_t units = (std::int64_t{settings.batch} + settings.micro_batch - 1) / settings.micro_batch;
+  const std::int64_t workers = std::int64_t{ranks} * settings.threads;
+  if (workers <= units) {
+    return;
+  }
+  const std::string what = settings.threads == 1 ? " ranks" : " threads of all ranks";
+  base::warn("a step has " + std::to_string(units) + " micro-batch" + (units == 1 ? "" : "es") + ": " +
+             std::to_string(workers - units) + " of " + std::to_string(workers) + what +
+             " have nothing to do; train.batch = " + std::to_string(workers * settings.micro_batch) +
+             " would use them all (another batch gives another result: see train.scale_learning_rate and "
+             "train.warmup)");
+}
+
 void log_task(const Settings& settings, const Task& task, const Identity& identity, int ranks) {
   base::info(job_name(settings.job) + ": " + std::to_string(task.training.size()) + " training, " +
              std::to_string(task.validation.size()) + " validation, " + std::to_string(task.test.size()) +
@@ -195,6 +211,15 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
   base::info("engine " + identity.engine + ", " + std::to_string(ranks) + " rank" + (ranks == 1 ? "" : "s") +
              " of " + std::to_string(settings.threads) + " thread" + (settings.threads == 1 ? "" : "s") +
              ", " + (settings.exact_reduction ? "exact" : "float") + " reduction");
+  warn_of_idle_ranks(settings, ranks);
+  const LearningRateSchedule schedule{
+      .scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup};
+  if (const double factor = schedule.factor(settings.warmup); factor != 1.0 || settings.warmup > 0) {
+    base::info("learning rates times " + std::to_string(factor) + " for a batch of " +
+               std::to_string(settings.batch) +
+               (settings.warmup > 0 ? ", after a warm-up of " + std::to_string(settings.warmup) + " steps"
+                                    : std::string()));
+  }
   const double bound = std::ldexp(1.0, -(kScales[0] + 1)) /
                        (static_cast<double>(settings.micro_batch) * settings.adam.epsilon);
   if (settings.exact_reduction && bound > 1e-3) {

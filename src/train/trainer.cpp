@@ -67,6 +67,7 @@ class Trainer {
         hooks_(hooks),
         checkpoints_(folder.path(), settings.keep_checkpoints),
         adam_(state.parameters, settings.adam),
+        schedule_{.scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup},
         gradient_(state.parameters.values().size()),
         saved_step_(state.step > 0 ? state.step : -1) {
     for (int thread = 0; thread < team.threads(); ++thread) {
@@ -288,7 +289,7 @@ class Trainer {
   bool apply(const ReductionOutcome& reduced, std::size_t samples) {
     double norm = 0;
     try {
-      norm = adam_.step(state_.parameters, gradient_);
+      norm = adam_.step(state_.parameters, gradient_, schedule_.factor(adam_.steps() + 1));
     } catch (const base::NumericError&) {
       return false;  // float sums may overflow; nothing has changed, and every rank has the same sum
     }
@@ -499,6 +500,7 @@ class Trainer {
   const Hooks& hooks_;
   CheckpointStore checkpoints_;
   Adam adam_;
+  LearningRateSchedule schedule_;
   base::LargeArray<float> gradient_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
   std::vector<Buffers> buffers_;                    // one per thread

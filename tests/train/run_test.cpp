@@ -95,6 +95,47 @@ TEST_F(RunTest, LeavesWhatTheContractPromises) {
   EXPECT_EQ(info["sessions"][0]["outcome"], "finished");
 }
 
+// A batch of four times the reference, with rates of half the size: Adam's update depends on their product
+// only.
+TEST_F(RunTest, ScaledRatesGiveTheBytesOfRatesGivenSo) {
+  Settings scaled = settings("scaled");
+  scaled.batch = 128;
+  scaled.rate_scaling = RateScaling::square_root;
+  scaled.adam.learning_rate = scaled.adam.predictor_learning_rate = 1.0 / 256;
+  run(scaled);
+  Settings given = scaled;
+  given.out = folder_ / "given";
+  given.rate_scaling = RateScaling::none;
+  given.adam.learning_rate = given.adam.predictor_learning_rate = 1.0 / 128;
+  run(given);
+  EXPECT_EQ(promised_bytes(folder_ / "scaled"), promised_bytes(folder_ / "given"));
+}
+
+TEST_F(RunTest, StoppedWithinWarmUpItGoesOnWhereItWas) {
+  const auto warming = [&](const char* out, std::int64_t steps) {
+    Settings settings = this->settings(out);
+    settings.warmup = steps;
+    return settings;
+  };
+  run(warming("whole", 12));
+  EXPECT_NE(error_of<base::Stopped>(warming("parts", 12), 1, {.stop_after_step = 4}), "no such error");
+  run(warming("parts", 12), 2);
+  EXPECT_EQ(promised_bytes(folder_ / "parts"), promised_bytes(folder_ / "whole"));
+  EXPECT_NE(promised_bytes(folder_ / "whole"), reference()) << "without warm-up";
+}
+
+TEST_F(RunTest, MoreRanksThanMicroBatchesIsSaidWithTheBatchThatWouldUseThem) {
+  testing::internal::CaptureStderr();
+  run(settings("run"), 5);  // 32 samples, 8 in a micro-batch
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("4 micro-batches: 1 of 5 ranks have nothing to do; train.batch = 40 would"),
+            std::string::npos)
+      << log;
+  testing::internal::CaptureStderr();
+  run(settings("enough"), 4);
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find("nothing to do"), std::string::npos);
+}
+
 TEST_F(RunTest, ASecondJobInTheFolderIsRefusedAndTheFirstGoesOn) {
   const std::string expected = reference();
   std::string second;

@@ -28,11 +28,11 @@ class Adam {
   /// Throws UsageError for rates, betas, epsilon, decay or clip outside their range.
   Adam(const model::Parameters& parameters, const AdamOptions& options);
 
-  /// One update. `gradient` is the mean gradient (already divided by the number of samples); changed by
-  /// clipping. Returns its L2 norm before clipping. Element-wise and in a fixed order: the same bits on every
-  /// rank and every instruction set. Throws NumericError, before anything changed, when the norm is not
-  /// finite.
-  double step(model::Parameters& parameters, std::span<float> gradient);
+  /// One update, with both learning rates times `rate_factor`. `gradient` is the mean gradient (already
+  /// divided by the number of samples); changed by clipping. Returns its L2 norm before clipping.
+  /// Element-wise and in a fixed order: the same bits on every rank and every instruction set. Throws
+  /// NumericError, before anything changed, when the norm is not finite.
+  double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1);
 
   std::int64_t steps() const { return steps_; }
   std::span<float> first_moment() { return first_; }

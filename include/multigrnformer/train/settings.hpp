@@ -15,6 +15,7 @@
 #include "multigrnformer/pairs/sampler.hpp"
 #include "multigrnformer/pairs/split.hpp"
 #include "multigrnformer/train/adam.hpp"
+#include "multigrnformer/train/learning_rate.hpp"
 
 namespace mgrn::train {
 
@@ -45,6 +46,8 @@ struct Settings {
   int batch = 32;
   int micro_batch = 16;
   AdamOptions adam;
+  std::int64_t warmup = 0;  ///< steps
+  RateScaling rate_scaling = RateScaling::none;
   bool exact_reduction = true;
   int threads = 1;
   std::string device = "auto";
