@@ -15,6 +15,7 @@
 #include "multigrnformer/train/adam.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
+#include "multigrnformer/train/checkpoint_writer.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
@@ -202,6 +203,97 @@ class StepParts {
   std::int64_t first_sample_ = 0;
 };
 
+// ---- checkpoints within training ---------------------------------------------------------------------
+
+/// Steps with a checkpoint every so many, written beside them or waited for, against the same steps without.
+class StepsWithCheckpoints {
+ public:
+  static constexpr int kStepsBetween = 20;
+  struct Figures {
+    double beside = 0;   ///< share that is added to the time of the steps
+    double waiting = 0;  ///< likewise
+    double held_up = 0;  ///< seconds per checkpoint in which the thread that trains does nothing else
+  };
+
+  /// Collective.
+  StepsWithCheckpoints(const Config& config, std::shared_ptr<Setup> setup, comm::Communicator& world)
+      : world_(world),
+        temporary_(config.out, world),
+        store_(temporary_.path(), 2),
+        state_(setup->settings.shape),
+        identity_{.config_text = "",
+                  .engine = setup->team.engine_name(),
+                  .inputs = {},
+                  .build_id = train::build_id()},
+        writer_(store_, identity_),
+        parts_(setup, world) {
+    model::initialise(state_.parameters, setup->settings.seed);
+  }
+
+  /// Collective. Measures all three in about so many seconds.
+  const Figures& round(double seconds) {
+    latest_ = {};
+    Seconds sum;
+    std::int64_t begun = 0;
+    const double waited = writer_.seconds_waited();
+    // Short turns, so that a change of the machine's speed falls on all.
+    constexpr int kTurns = 5;
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const double share = seconds / (3 * kTurns);
+      sum.without += seconds_per_call(world_, share, [&] { steps(); });
+      sum.waiting += seconds_per_call(world_, share, [&] {
+        save([&] { store_.write(state_, identity_); });
+        steps();
+      });
+      sum.beside += seconds_per_call(world_, share, [&] {
+        save([&] {
+          writer_.start(state_);
+          ++begun;
+        });
+        steps();
+      });
+      comm::agree(world_, [&] { writer_.finish(); });
+    }
+    latest_.beside = (sum.beside - sum.without) / sum.without;
+    latest_.waiting = (sum.waiting - sum.without) / sum.without;
+    latest_.held_up = begun > 0 ? (writer_.seconds_waited() - waited) / static_cast<double>(begun) : 0.0;
+    world_.broadcast(std::as_writable_bytes(std::span(&latest_.held_up, 1)), 0);
+    return latest_;
+  }
+  const Figures& latest() const { return latest_; }
+
+ private:
+  struct Seconds {
+    double without = 0;
+    double waiting = 0;
+    double beside = 0;
+  };
+
+  void steps() {
+    for (int step = 0; step < kStepsBetween; ++step) {
+      parts_.step(true);
+    }
+  }
+  template <typename Work>
+  void save(Work&& work) {
+    comm::agree(world_, [&] {
+      ++state_.step;
+      if (world_.rank() == 0) {
+        work();
+      }
+    });
+  }
+
+  comm::Communicator& world_;
+  BenchFolder temporary_;
+  train::CheckpointStore store_;
+  train::TrainingState state_;
+  train::Identity identity_;
+  train::CheckpointWriter writer_;
+  StepParts parts_;
+  Figures latest_;
+};
+
 }  // namespace
 
 BenchCases sampler_cases(const Config& config, comm::Communicator& world) {
@@ -351,6 +443,21 @@ BenchCases checkpoint_cases(const Config& config, comm::Communicator& world) {
         throw base::InternalError({.what = "a checkpoint just written cannot be read"});
       }
     });
+  }
+  for (auto& setup : setups(config, config.bench.engines, world)) {
+    auto steps = std::make_shared<StepsWithCheckpoints>(config, setup, world);
+    const auto add_case = [&](const char* measure, const char* unit, std::function<double(double)> round) {
+      base::Json facts = bench_facts(config, world, "checkpoint", measure, setup->team.engine_name(),
+                                     setup->settings.shape.cells);
+      facts["steps_between"] = StepsWithCheckpoints::kStepsBetween;
+      cases.push_back({.facts = std::move(facts), .unit = unit, .round = std::move(round)});
+    };
+    add_case("what a step's time grows by, written beside training", "share",
+             [steps](double seconds) { return steps->round(seconds).beside; });
+    add_case("what a step's time grows by, training waiting", "share",
+             [steps](double) { return steps->latest().waiting; });
+    add_case("training held up by one, written beside it", "ms",
+             [steps](double) { return steps->latest().held_up * 1e3; });
   }
   return cases;
 }
