@@ -17,6 +17,14 @@ const char* environment_name(Variable variable) {
       return "SLURM_STEP_NUM_TASKS";
     case Variable::slurm_job:
       return "SLURM_JOB_ID";
+    case Variable::slurm_tasks:
+      return "SLURM_NTASKS";
+    case Variable::slurm_process:
+      return "SLURM_PROCID";
+    case Variable::slurm_task_cores:
+      return "SLURM_CPUS_PER_TASK";
+    case Variable::slurm_node_gpus:
+      return "SLURM_GPUS_ON_NODE";
     case Variable::slurm_restarts:
       return "SLURM_RESTART_COUNT";
   }

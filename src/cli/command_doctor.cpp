@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "multigrnformer/base/atomic_file.hpp"
-#include "multigrnformer/base/environment.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
@@ -17,6 +17,7 @@
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
+#include "multigrnformer/comm/slurm_job.hpp"
 #include "multigrnformer/comm/topology.hpp"
 #include "multigrnformer/model/devices.hpp"
 
@@ -64,6 +65,23 @@ std::string folder_report(comm::Communicator& world, const std::filesystem::path
   return "every rank can write, rename and flush in " + folder.string();
 }
 
+std::string slurm_report(const std::optional<comm::SlurmJob>& job) {
+  if (!job) {
+    return "this is not a Slurm job";
+  }
+  std::string text = "job " + job->id;
+  const auto add = [&](int count, const std::string& what) {
+    if (count > 0) {
+      text += fmt::format(", {} {}", count, what);
+    }
+  };
+  add(job->tasks, job->tasks == 1 ? "task" : "tasks");
+  add(job->cores_per_task, job->cores_per_task == 1 ? "core each" : "cores each");
+  add(job->gpus_on_node, job->gpus_on_node == 1 ? "GPU on this node" : "GPUs on this node");
+  add(job->restarts, "times requeued");
+  return text;
+}
+
 void run(Config& config, comm::Communicator& world) {
   const comm::Topology topology = comm::find_topology(world);
   const std::string here = fmt::format("rank {} on {}, {} of {} there", world.rank(), topology.host,
@@ -83,13 +101,20 @@ void run(Config& config, comm::Communicator& world) {
   line("parallel HDF5", comm::has_parallel_hdf5(world) ? "ranks write one file together"
                                                        : "one rank writes (run under mpirun for more)");
   line("cores", cores_report());
-  if (const auto job = base::environment(base::Variable::slurm_job)) {
-    line("Slurm job", *job);
-  }
+  const auto job = comm::find_slurm_job();
+  line("Slurm", slurm_report(job));
   line("CUDA", model::describe_cuda());
   line("folder", folder_report(world, config.out.empty() ? std::filesystem::current_path() : config.out));
   line("all-reduce", reduction_report(world));
   print_result(world, text);
+  // After all else, for a fault explains figures above; on the rank whose node has it.
+  comm::agree(world, [&] {
+    const auto faults = job ? comm::faults_of_job(*job, world.backend(), world.size(), model::usable_gpus())
+                            : std::vector<base::ErrorText>();
+    if (!faults.empty()) {
+      throw base::CommunicationError(faults.front());
+    }
+  });
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ Command predict_command() {
           .usage = "--run DIR [--dataset D.h5] --out DIR",
           .positional = "",
           .keys = add_keys,
-          .run = run};
+          .run = run,
+          .on_all_ranks = true};
 }
 
 }  // namespace mgrn::cli

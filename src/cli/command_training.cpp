@@ -65,13 +65,13 @@ void add_keys(KeyTable& table, Config& config) {
 }  // namespace
 
 Command train_command() {
-  return {
-      .name = "train",
-      .summary = "train on one dataset, then score its test pairs",
-      .usage = "--data.dataset D.h5 --data.network NET.csv --data.tfs TFS.csv --out DIR",
-      .positional = "",
-      .keys = add_keys,
-      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::train); }};
+  return {.name = "train",
+          .summary = "train on one dataset, then score its test pairs",
+          .usage = "--data.dataset D.h5 --data.network NET.csv --data.tfs TFS.csv --out DIR",
+          .positional = "",
+          .keys = add_keys,
+          .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::train); },
+          .on_all_ranks = true};
 }
 
 Command pretrain_command() {
@@ -86,7 +86,8 @@ Command pretrain_command() {
             config.train.epochs = kPretrainEpochs;
             add_keys(table, config);
           },
-      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::pretrain); }};
+      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::pretrain); },
+      .on_all_ranks = true};
 }
 
 Command finetune_command() {
@@ -102,7 +103,8 @@ Command finetune_command() {
             config.train.epochs = kFinetuneEpochs;
             add_keys(table, config);
           },
-      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::finetune); }};
+      .run = [](Config& config, comm::Communicator& world) { run_job(config, world, train::Job::finetune); },
+      .on_all_ranks = true};
 }
 
 }  // namespace mgrn::cli

@@ -12,6 +12,7 @@
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/mpi_session.hpp"
+#include "multigrnformer/comm/slurm_job.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -28,6 +29,21 @@ base::LogLevel level_named(const std::string& name) {
                              : base::LogLevel::info;
 }
 
+// A batch script that forgets srun would train on one rank for days while the others' cores are paid for.
+void require_ranks_of_job(const comm::Communicator& world) {
+  const auto job = comm::find_slurm_job();
+  if (!job) {
+    return;
+  }
+  if (const auto fault = comm::started_alone(*job, world.backend(), world.size())) {
+    throw base::CommunicationError(*fault);
+  }
+  if (job->tasks > 0 && job->tasks != world.size()) {
+    base::warn("Slurm job " + job->id + " has " + std::to_string(job->tasks) + " tasks, and " +
+               std::to_string(world.size()) + (world.size() == 1 ? " rank runs" : " ranks run"));
+  }
+}
+
 int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& world) {
   Invocation invocation;
   comm::agree(world, [&] { parse(arguments, invocation); });
@@ -41,7 +57,9 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
                   all_speak ? "rank " + std::to_string(world.rank()) + ": " : "");
   comm::require_same(world, "command and configuration",
                      config.command + "\nout = " + config.out.string() + "\n" + config.train.config_text);
-  base::watch_stop_signals();
+  if (invocation.command->on_all_ranks) {
+    comm::agree(world, [&] { require_ranks_of_job(world); });
+  }
   invocation.command->run(invocation.config, world);
   return static_cast<int>(base::ExitCode::done);
 }
@@ -50,6 +68,8 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
 
 int run_program(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  // First of all: a signal that came before would end the program as a crash, and the job with it.
+  base::watch_stop_signals();
   try {
     comm::MpiSession session;
     return session.run([&](comm::Communicator& world) { return run_on_rank(arguments, world); }, report);

@@ -4,12 +4,14 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include "mpi_communicator.hpp"
@@ -42,6 +44,22 @@ std::optional<base::Error> failure_of(const std::exception_ptr& error) {
 
 void report_to_stderr(const base::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
+}
+
+// Open MPI under a PMI that it was not built for ends the process inside MPI_Init_thread, past every handler
+// and with exit code 1. Whether it was built for it cannot be asked, so the way out is said before.
+void warn_of_foreign_launcher(const Launch& launch) {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> library{};
+  int length = 0;
+  const auto process = base::environment(base::Variable::slurm_process);
+  if (launch.launcher == "PMI" && process && *process == "0" &&
+      MPI_Get_library_version(library.data(), &length) == MPI_SUCCESS &&
+      std::string_view(library.data()).find("Open MPI") != std::string_view::npos) {
+    std::fputs(
+        "warning: srun started Open MPI with PMI-1 or PMI-2, which few builds of it understand; if MPI fails "
+        "below, start with `srun --mpi=pmix` (`srun --mpi=list` shows what there is) or with mpirun\n",
+        stderr);
+  }
 }
 
 }  // namespace
@@ -154,6 +172,7 @@ MpiSession::MpiSession(MpiStart start) : state_(std::make_unique<State>()) {
       // Open MPI would start a daemon, which needs a network, for a world that never grows.
       ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     }
+    warn_of_foreign_launcher(launch);
     // One thread per rank calls MPI, though not always the same one.
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level), "MPI_Init_thread");
     state_->initialised_here = true;

@@ -19,6 +19,8 @@ struct Command {
   void (*keys)(KeyTable& table, Config& config);
   /// Collective. Throws base::Error.
   void (*run)(Config& config, comm::Communicator& world);
+  /// Long work: refused on one rank in a batch job that asked for several.
+  bool on_all_ranks = false;
 };
 
 /// In the order of a first user's steps.

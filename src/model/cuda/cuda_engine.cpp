@@ -256,4 +256,13 @@ std::string describe_cuda() {
   }
 }
 
+int usable_gpus() {
+  try {
+    cuda::Message message{};
+    return std::max(0, cuda::open_module().device_count(&message));
+  } catch (const base::UsageError&) {
+    return 0;
+  }
+}
+
 }  // namespace mgrn::model
