@@ -41,6 +41,10 @@ void add_data_keys(KeyTable& table, Config& config) {
        {"float32", pairs::Precision::float32},
        {"int16", pairs::Precision::int16}},
       "values in memory; int16 errs by less than 0.001, auto: int16 from 100,000 cells");
+  table
+      .file("data.stage", settings.stage,
+            "copy datasets to this folder on each node's own disk and read them there ($SLURM_TMPDIR)")
+      .result = false;
 }
 
 void add_pairs_keys(KeyTable& table, Config& config) {

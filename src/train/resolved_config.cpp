@@ -43,8 +43,9 @@ void for_each_line(std::string_view text, Visit&& visit) {
 }
 
 // The first ones are those without influence.
-constexpr std::size_t kWithoutInfluence = 8;
+constexpr std::size_t kWithoutInfluence = 9;
 constexpr std::string_view kCompared[] = {"config",
+                                          "data.stage",
                                           "log-level",
                                           "log-rank",
                                           "out",

@@ -13,6 +13,7 @@
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
+#include "staging.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -303,7 +304,9 @@ std::string Task::split_text(bool with_dataset) const {
   return table.text();
 }
 
-Task load_task(const Settings& settings, comm::Communicator& communicator) {
+Task load_task(const Settings& original, comm::Communicator& communicator) {
+  std::map<fs::path, fs::path> originals;
+  const Settings settings = stage_datasets(original, communicator, originals);
   Task task;
   comm::agree(communicator, [&] {
     if (settings.job == Job::pretrain) {
@@ -314,6 +317,9 @@ Task load_task(const Settings& settings, comm::Communicator& communicator) {
   });
   for (Source& source : task.sources) {
     load_samples(settings, source, communicator);
+    if (const auto found = originals.find(source.paths.dataset); found != originals.end()) {
+      source.paths.dataset = found->second;
+    }
   }
   comm::agree(communicator, [&] {
     collect_pairs(task);

@@ -65,6 +65,50 @@ TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
   });
 }
 
+TEST(RunOverMpi, DatasetsReadFromEachNodesOwnDiskLeaveNoTrace) {
+  const SharedFolder folder;
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      test::write_tiny_inputs(folder.path());
+    }
+  });
+  run_training(test::tiny_settings(folder.path(), folder.path() / "shared"), world());
+  Settings settings = test::tiny_settings(folder.path(), folder.path() / "staged");
+  settings.stage = folder.path() / "own" / "disk";
+  run_training(settings, world());
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      EXPECT_EQ(test::promised_bytes(folder.path() / "staged"),
+                test::promised_bytes(folder.path() / "shared"));
+      // The record names the user's file, the copy alone was read.
+      const std::string info = base::read_file(folder.path() / "staged" / "run_info.json");
+      EXPECT_NE(info.find((folder.path() / "A.h5").string()), std::string::npos);
+      EXPECT_EQ(info.find("disk"), std::string::npos) << info;
+      std::vector<fs::path> copies;
+      for (const auto& entry : fs::directory_iterator(settings.stage)) {
+        copies.push_back(entry.path());
+      }
+      ASSERT_EQ(copies.size(), 1u);
+      EXPECT_EQ(base::read_file(copies[0]), base::read_file(folder.path() / "A.h5"));
+      // A copy that is there already is taken: this one no reader would accept, and it has the same size and
+      // age.
+      const auto age = fs::last_write_time(copies[0]);
+      std::ofstream(copies[0], std::ios::in) << "not a dataset";
+      fs::last_write_time(copies[0], age);
+    }
+  });
+  settings.out = folder.path() / "again";
+  EXPECT_THROW(run_training(settings, world()), base::DataError);
+  // One that is older or newer than the file is not.
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      fs::last_write_time(folder.path() / "A.h5", fs::file_time_type::clock::now());
+    }
+  });
+  run_training(settings, world());
+  EXPECT_EQ(test::promised_bytes(folder.path() / "again"), test::promised_bytes(folder.path() / "shared"));
+}
+
 TEST(RunOverMpi, SixteenBitValuesChangeTheResultButNotWithTheNumberOfRanks) {
   const SharedFolder folder;
   comm::agree(world(), [&] {

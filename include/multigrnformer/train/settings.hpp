@@ -32,6 +32,7 @@ struct Settings {
   pairs::GeneSetOptions gene_set;
   bool atac = true;  ///< data.modalities = rna,atac | rna
   pairs::Precision precision = pairs::Precision::automatic;
+  std::filesystem::path stage;  ///< folder on each node's own disk that datasets are copied to; empty: none
   // pairs.*
   pairs::SplitOptions split;         ///< split.seed = pairs.seed
   std::filesystem::path split_file;  ///< empty: draw
