@@ -13,6 +13,7 @@ source "$here/lib/common.sh"
 source "$here/lib/system_packages.sh"
 source "$here/lib/python_packages.sh"
 
+want_test_packages
 set_up_system
 set_up_libtorch
 set_up_test_python

@@ -12,6 +12,7 @@ source "$here/lib/system_packages.sh"
 source "$here/lib/python_packages.sh"
 source "$here/lib/build.sh"
 
+want_test_packages
 set_up_system
 set_up_libtorch
 set_up_test_python

@@ -11,6 +11,9 @@ mgrn_system_packages=(
   python3 python3-pip
 )
 
+# Called before set_up_system where tests are to run: the Slurm that some of them start on this machine.
+want_test_packages() { mgrn_system_packages+=(slurmctld slurmd slurm-client munge); }
+
 missing_system_packages() {
   local package status
   for package in "${mgrn_system_packages[@]}"; do
