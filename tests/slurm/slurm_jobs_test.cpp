@@ -61,7 +61,7 @@ bool ended(const std::string& job) {
 /// Words of `train` on the small case: seconds of work, in which it can be met.
 Words train_words(const fs::path& out, const std::string& command = "train") {
   Words words = small_case().training_keys(out);
-  *std::next(std::find(words.begin(), words.end(), "--train.epochs")) = "200";
+  *std::next(std::find(words.begin(), words.end(), "--train.epochs")) = "100";
   words.insert(words.begin(), command);
   words.insert(words.end(), {"--train.checkpoint_every", "20", "--log-level", "warning"});
   return words;
@@ -84,7 +84,7 @@ child=$!
 [[ ${SLURM_RESTART_COUNT:-0} == 0 && -n ${HELD_RUN:-} ]] || { wait "$child"; exit; }
 trap 'kill -CONT "$child"; kill -USR1 "$child"' USR1
 trap 'kill -CONT "$child"; kill -TERM "$child"' TERM
-until [[ -s $HELD_RUN/metrics.jsonl ]] && (($(wc -l <"$HELD_RUN/metrics.jsonl") > 3)); do
+until [[ -s $HELD_RUN/metrics.jsonl && $(<"$HELD_RUN/metrics.jsonl") == *$'\n'* ]]; do  # the second epoch is over
   kill -0 "$child" || exit 1
   sleep 0.01
 done
@@ -180,6 +180,7 @@ struct Disturbed {
   HeldRun requeued{"requeue", "node1", {"--time", "10"}};
   HeldRun preempted{"preempt", "node2", {"--time", "10"}};
   HeldRun orphaned{"node-down", "node3", {"--time", "10"}};
+  Submitted one_died;
 
   Disturbed() {
     for (const auto* run : {&timed, &requeued, &preempted, &orphaned}) {
@@ -194,6 +195,10 @@ struct Disturbed {
         0);
     EXPECT_EQ(run_shell("scontrol update nodename=node3 state=down reason=test").code, 0);
     EXPECT_EQ(run_shell("scontrol update nodename=node3 state=resume").code, 0);
+    const auto program = write_script(Cluster::folder() / "one-dies",
+                                      "((SLURM_PROCID == 0)) && kill -KILL $$\nexec sleep 300\n");
+    one_died =
+        submit(kTrain, "one-dies", {"--time", "10", "--nodes", "2"}, {"--", "train"}, program.string());
   }
 };
 
@@ -266,6 +271,7 @@ TEST(Job, StopsAskingAfterAsManyRequeuesAsAreAllowed) {
       submit(kTrain, "bounded", {"--time", "10", "--requeues", "0"}, {"--", "train"}, program.string());
   expect_ended(run.job, "FAILED", run);
   EXPECT_EQ(field(run.job, "ExitCode"), "75:0");
+  EXPECT_EQ(field(run.job, "Restarts"), "0");
   EXPECT_TRUE(contains(run.log_text(), "as often as --requeues allows")) << run.log_text();
 }
 
@@ -399,6 +405,13 @@ TEST(DisturbedRun, PreemptedByAHigherPartitionGivesTheSameBytes) {
 
 TEST(DisturbedRun, OnANodeThatWentDownGivesTheSameBytes) {
   disturbed().orphaned.expect_finished_after_requeue();
+}
+
+TEST(DisturbedRun, OfWhichOneRankDiedEndsWithinAMinuteInsteadOfWaitingForIt) {
+  const Submitted& run = disturbed().one_died;
+  expect_ended(run.job, "FAILED", run);
+  EXPECT_EQ(field(run.job, "ExitCode"), "137:0") << run.log_text();
+  EXPECT_EQ(field(run.job, "Restarts"), "0");
 }
 
 TEST(DisturbedRun, NearItsTimeLimitStopsWithACheckpointAndGivesTheSameBytes) {
