@@ -287,7 +287,7 @@ TEST(Mpirun, SigtermStopsTheRanksWithACheckpointAndTheSameCommandGoesOn) {
   Words train = small_case().training_keys(folder / "run");
   train.insert(train.begin(), "train");
   train.insert(train.end(), {"--train.checkpoint_every", "20"});
-  *std::next(std::find(train.begin(), train.end(), "--train.epochs")) = "200";
+  *std::next(std::find(train.begin(), train.end(), "--train.epochs")) = "100";
   Words words = {source_path(kMpirun), "--program", MGRN_PROGRAM, "--mpirun", MGRN_MPIEXEC, "--ranks", "2",
                  "--oversubscribe",    "--"};
   words.insert(words.end(), train.begin(), train.end());
