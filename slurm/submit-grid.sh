@@ -59,6 +59,7 @@ largest_array() {
 read_options "$@"
 ((${#command_words[@]} == 0)) || fail 64 "unexpected: -- ${command_words[*]}" \
   "The program's keys belong into the grid file; see ${0##*/} --help."
+[[ -z $stage ]] || fail 64 "--stage is not for grids, whose keys stand in the grid file" "Set data.stage there."
 [[ -n $grid_config ]] || fail 64 "--config is missing" "Name the grid file."
 [[ -r $grid_config ]] || fail 65 "$grid_config cannot be read" "Name the grid file with --config."
 [[ -n $grid_out ]] || fail 64 "--out is missing" "Name the folder for tasks and results."

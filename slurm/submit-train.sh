@@ -21,6 +21,11 @@ read_options "$@"
 ((${#command_words[@]})) || fail 64 "there is no command for the program" \
   "Put it behind --, as in ${0##*/} --time 2:00:00 -- train --config run.ini --out run."
 [[ ${command_words[0]} != grid ]] || fail 64 "a grid is an array of jobs" "Use slurm/submit-grid.sh."
+case ${command_words[0]} in
+  train | pretrain | finetune) ;;
+  *) [[ -z $stage ]] || fail 64 "--stage is for train, pretrain and finetune; ${command_words[0]} reads datasets in place" \
+    "Leave --stage out." ;;
+esac
 check_options
 check_gpus "${command_words[@]}"
 [[ -n $dry_run ]] || check_cluster

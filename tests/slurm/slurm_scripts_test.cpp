@@ -139,6 +139,7 @@ TEST(SubmitTrain, WhatCannotWorkIsRefusedBeforeAnythingWaitsInAQueue) {
   refused({"--time", "10", "--launcher", "aprun", "--", "train"}, 64, "expected srun or mpirun");
   refused({"--time", "10", "--setup", "none.sh", "--", "train"}, 65, "none.sh cannot be read");
   refused({"--time", "10", "--stage", "a/folder", "--", "train"}, 64, "--stage: expected a full path");
+  refused({"--time", "10", "--stage", "--", "predict"}, 64, "--stage is for train, pretrain and finetune");
   refused({"--time", "10", "--sbatch", "x", "--", "train"}, 64, "expected an option of sbatch");
   refused({"--time", "10", "--name", "a\"b", "--", "train"}, 64, "a quote or a line break");
   refused({"--time", "10", "--gpus", "4", "--nodes", "2", "--", "train"}, 64, "excludes --nodes");
@@ -240,6 +241,11 @@ TEST(SubmitGrid, AGridThatCannotBePlannedIsNotSubmitted) {
   expect_refused(
       run_script(kGrid, {"--program", program.string(), "--time", "10", "--out", "o"}, folder.path()), 64,
       "--config is missing");
+  expect_refused(run_script(kGrid,
+                            {"--program", program.string(), "--time", "10", "--stage", "--config", "grid.ini",
+                             "--out", "o"},
+                            folder.path()),
+                 64, "--stage is not for grids");
   const auto result = run_script(kGrid, words, folder.path());
   EXPECT_EQ(result.code, 65) << result.errors;
   EXPECT_EQ(result.output, "");
