@@ -39,15 +39,27 @@ const std::shared_ptr<spdlog::logger>& logger() {
 }  // namespace
 
 void start_log(LogLevel least, bool speaks, const std::string& prefix) {
+  set_log_level(least);
+  set_log_speaker(speaks, prefix);
+}
+
+void set_log_speaker(bool speaks, const std::string& prefix) {
   g_speaks = speaks;
-  logger()->set_level(to_spdlog(least));
   logger()->set_pattern("%H:%M:%S %^%l%$: " + prefix + "%v");
+}
+
+void set_log_level(LogLevel least) {
+  logger()->set_level(to_spdlog(least));
 }
 
 void log(LogLevel level, std::string_view message) {
   if (g_speaks) {
     logger()->log(to_spdlog(level), "{}", message);
   }
+}
+
+bool log_shows(LogLevel level) {
+  return g_speaks && logger()->should_log(to_spdlog(level));
 }
 
 bool log_speaks() {

@@ -56,7 +56,7 @@ void Progress::finish() {
 }
 
 void Progress::show(bool last) {
-  if (!log_speaks()) {
+  if (!log_shows(LogLevel::info)) {
     return;
   }
   const double elapsed = Seconds(std::chrono::steady_clock::now() - start_).count();

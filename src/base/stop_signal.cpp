@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/base/stop_signal.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <initializer_list>
 
 namespace mgrn::base {
 namespace {
 
-volatile std::sig_atomic_t g_signal = 0;
+std::atomic<int> g_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may not wait for a lock");
 
 void remember(int signal) {
   if (signal == SIGINT && g_signal == SIGINT) {
@@ -31,6 +33,10 @@ void watch_stop_signals() {
 
 int stop_signal() {
   return g_signal;
+}
+
+void request_stop() {
+  g_signal = SIGUSR1;
 }
 
 void clear_stop_signal() {

@@ -5,6 +5,7 @@
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/prepare/inspect.hpp"
 #include "multigrnformer/prepare/prepare.hpp"
 
@@ -19,9 +20,7 @@ void add_bound(KeyTable& table, const std::string& name, double& field, const st
 }
 
 void run(Config& config, comm::Communicator& world) {
-  auto& settings = config.prepare;
-  settings.out = config.out;
-  const prepare::Report report = prepare::prepare(settings, world);
+  const prepare::Report report = perform_preparation(config, world);
   print_result(world, prepare::quality_text(report.quality) + "dataset " + report.id + ": " +
                           std::to_string(report.cells) + " cells, " + std::to_string(report.genes) +
                           " genes, " + (report.has_atac ? "RNA + ATAC" : "RNA only") + ", in " +
@@ -29,6 +28,11 @@ void run(Config& config, comm::Communicator& world) {
 }
 
 }  // namespace
+
+prepare::Report perform_preparation(Config& config, comm::Communicator& world) {
+  config.prepare.out = config.out;
+  return prepare::prepare(config.prepare, world);
+}
 
 void add_prepare_keys(KeyTable& table, Config& config) {
   auto& settings = config.prepare;

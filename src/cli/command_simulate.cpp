@@ -7,6 +7,7 @@
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/simulate/simulate.hpp"
 
@@ -14,6 +15,17 @@ namespace mgrn::cli {
 namespace {
 
 void run(Config& config, comm::Communicator& world) {
+  const simulate::Summary summary = perform_simulation(config, world);
+  print_result(world,
+               fmt::format("simulated {} cells, {} genes ({} TFs), {} peaks, {} edges; {} RNA and {} ATAC "
+                           "entries, in {}\n",
+                           summary.cells, summary.genes, summary.tfs, summary.peaks, summary.edges,
+                           summary.rna_entries, summary.atac_entries, config.out.string()));
+}
+
+}  // namespace
+
+simulate::Summary perform_simulation(const Config& config, comm::Communicator& world) {
   simulate::Summary summary;
   comm::agree(world, [&] {
     if (config.out.empty()) {
@@ -27,14 +39,8 @@ void run(Config& config, comm::Communicator& world) {
       summary = simulate::simulate(config.simulate, config.out);
     }
   });
-  print_result(world,
-               fmt::format("simulated {} cells, {} genes ({} TFs), {} peaks, {} edges; {} RNA and {} ATAC "
-                           "entries, in {}\n",
-                           summary.cells, summary.genes, summary.tfs, summary.peaks, summary.edges,
-                           summary.rna_entries, summary.atac_entries, config.out.string()));
+  return summary;
 }
-
-}  // namespace
 
 void add_simulate_keys(KeyTable& table, Config& config) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -5,6 +5,7 @@
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/train/repeat.hpp"
 #include "multigrnformer/train/run.hpp"
 
@@ -23,31 +24,8 @@ void require(bool given, const std::string& key, const std::string& hint) {
   }
 }
 
-void check(const Config& config) {
-  const auto& settings = config.train;
-  require(!settings.datasets.empty(), "data.dataset", "make a dataset file with `multigrnformer prepare`");
-  require(!settings.networks.empty(), "data.network", "give the ground truth, a CSV of TF,gene");
-  require(!settings.tf_lists.empty(), "data.tfs", "give the list of transcription factors");
-  require(!config.out.empty(), "out", "choose a folder for the run");
-  if (settings.job != train::Job::pretrain && settings.datasets.size() > 1) {
-    throw base::UsageError({.what = "several datasets",
-                            .expected = "one data.dataset",
-                            .got = std::to_string(settings.datasets.size()),
-                            .hint = "only `pretrain` takes several datasets"});
-  }
-  if (settings.job == train::Job::finetune) {
-    require(!settings.init.empty(), "train.init", "give model.safetensors of a pretraining run");
-  }
-  model::validate(settings.shape);
-}
-
 void run_job(Config& config, comm::Communicator& world, train::Job job) {
-  auto& settings = config.train;
-  settings.job = job;
-  settings.out = config.out;
-  check(config);
-  const base::Json result = config.runs == 1 ? train::run_training(settings, world)
-                                             : train::run_repeats(settings, config.runs, world);
+  const base::Json result = perform_training(config, world, job);
   const std::string table = metrics_table(result);
   print_result(world, (table.empty() ? base::json_text(result) : table) + "results in " +
                           config.out.string() + (config.runs == 1 ? "/result.json\n" : "/summary.json\n"));
@@ -63,6 +41,33 @@ void add_keys(KeyTable& table, Config& config) {
 }
 
 }  // namespace
+
+void check_training(const Config& config, train::Job job) {
+  const auto& settings = config.train;
+  require(!settings.datasets.empty(), "data.dataset", "make a dataset file with `multigrnformer prepare`");
+  require(!settings.networks.empty(), "data.network", "give the ground truth, a CSV of TF,gene");
+  require(!settings.tf_lists.empty(), "data.tfs", "give the list of transcription factors");
+  require(!config.out.empty(), "out", "choose a folder for the run");
+  if (job != train::Job::pretrain && settings.datasets.size() > 1) {
+    throw base::UsageError({.what = "several datasets",
+                            .expected = "one data.dataset",
+                            .got = std::to_string(settings.datasets.size()),
+                            .hint = "only `pretrain` takes several datasets"});
+  }
+  if (job == train::Job::finetune) {
+    require(!settings.init.empty(), "train.init", "give model.safetensors of a pretraining run");
+  }
+  model::validate(settings.shape);
+}
+
+base::Json perform_training(Config& config, comm::Communicator& world, train::Job job) {
+  auto& settings = config.train;
+  settings.job = job;
+  settings.out = config.out;
+  check_training(config, job);
+  return config.runs == 1 ? train::run_training(settings, world)
+                          : train::run_repeats(settings, config.runs, world);
+}
 
 Command train_command() {
   return {.name = "train",

@@ -38,18 +38,6 @@ std::vector<std::string> names_of(const KeyTable& table) {
   return names;
 }
 
-[[noreturn]] void throw_unknown_key(const std::string& name, const std::string& file,
-                                    const std::vector<std::string>& valid, const std::string& command) {
-  const std::string near = nearest_name(name, valid);
-  throw base::UsageError(
-      {.what = "unknown key " + name,
-       .file = file,
-       .expected = near.empty() ? "a key of `" + command + "`" : near,
-       .got = name,
-       .hint = near.empty() ? "multigrnformer " + command + " --help lists all keys"
-                            : "write " + near + "; multigrnformer " + command + " --help lists all keys"});
-}
-
 [[noreturn]] void throw_twice(const std::string& name, const std::string& file) {
   throw base::UsageError(
       {.what = "key " + name + " is given twice", .file = file, .hint = "keep one of the two"});
@@ -57,31 +45,12 @@ std::vector<std::string> names_of(const KeyTable& table) {
 
 std::map<std::string, std::string> read_config_file(const std::filesystem::path& file,
                                                     const std::string& command) {
-  std::ifstream stream(file);
-  if (!stream || std::filesystem::is_directory(file)) {
-    throw base::DataError({.what = "cannot open config file",
-                           .file = file.string(),
-                           .hint = "check the path given with --config"});
-  }
   const std::vector<std::string> valid = all_key_names();
-  std::map<std::string, std::string> values;
-  try {
-    const options::options_description none;
-    const auto parsed = options::parse_config_file(stream, none, true);
-    for (const auto& option : parsed.options) {
-      if (std::find(valid.begin(), valid.end(), option.string_key) == valid.end()) {
-        throw_unknown_key(option.string_key, file.string(), valid, command);
-      }
-      if (!values.emplace(option.string_key, option.value.empty() ? "" : option.value.front()).second) {
-        throw_twice(option.string_key, file.string());
-      }
+  auto values = read_ini(file);
+  for (const auto& [name, value] : values) {
+    if (std::find(valid.begin(), valid.end(), name) == valid.end()) {
+      throw_unknown_key(name, file.string(), valid, command);
     }
-  } catch (const options::error& error) {
-    throw base::UsageError({.what = "config file is not INI",
-                            .file = file.string(),
-                            .expected = "lines of key = value under [section] headings",
-                            .got = error.what(),
-                            .hint = "mend that line; configs/recipes holds examples"});
   }
   return values;
 }
@@ -137,7 +106,46 @@ std::map<std::string, std::string> read_command_line(const std::vector<std::stri
   return values;
 }
 
-// Relative paths in a config file belong to the file's folder, so that the file works from anywhere.
+}  // namespace
+
+void throw_unknown_key(const std::string& name, const std::string& file,
+                       const std::vector<std::string>& valid, const std::string& command) {
+  const std::string near = nearest_name(name, valid);
+  throw base::UsageError(
+      {.what = "unknown key " + name,
+       .file = file,
+       .expected = near.empty() ? "a key of `" + command + "`" : near,
+       .got = name,
+       .hint = near.empty() ? "multigrnformer " + command + " --help lists all keys"
+                            : "write " + near + "; multigrnformer " + command + " --help lists all keys"});
+}
+
+std::map<std::string, std::string> read_ini(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  if (!stream || std::filesystem::is_directory(file)) {
+    throw base::DataError({.what = "cannot open config file",
+                           .file = file.string(),
+                           .hint = "check the path given with --config"});
+  }
+  std::map<std::string, std::string> values;
+  try {
+    const options::options_description none;
+    const auto parsed = options::parse_config_file(stream, none, true);
+    for (const auto& option : parsed.options) {
+      if (!values.emplace(option.string_key, option.value.empty() ? "" : option.value.front()).second) {
+        throw_twice(option.string_key, file.string());
+      }
+    }
+  } catch (const options::error& error) {
+    throw base::UsageError({.what = "config file is not INI",
+                            .file = file.string(),
+                            .expected = "lines of key = value under [section] headings",
+                            .got = error.what(),
+                            .hint = "mend that line; configs/recipes holds examples"});
+  }
+  return values;
+}
+
 std::string rebase_paths(const std::string& value, const std::filesystem::path& folder) {
   std::string text;
   for (const auto& item : split_list(value)) {
@@ -147,8 +155,6 @@ std::string rebase_paths(const std::string& value, const std::filesystem::path& 
   }
   return text;
 }
-
-}  // namespace
 
 void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
@@ -187,7 +193,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     invocation.text = command_help(*place);
     return;
   }
-  if (const auto file = given.find("config"); file != given.end()) {
+  if (const auto file = given.find("config"); file != given.end() && !place->own_config) {
     const std::filesystem::path path(file->second);
     for (const auto& [name, value] : read_config_file(path, place->name)) {
       const Key* key = table.find(name);

@@ -9,6 +9,8 @@ namespace mgrn::base {
 void watch_stop_signals();
 /// The signal that asked for a stop, 0 while there was none.
 int stop_signal();
+/// Asks for a stop as SIGUSR1 would. Thread-safe.
+void request_stop();
 /// Forgets a request (tests).
 void clear_stop_signal();
 

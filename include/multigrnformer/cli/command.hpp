@@ -21,6 +21,7 @@ struct Command {
   void (*run)(Config& config, comm::Communicator& world);
   /// Long work: refused on one rank in a batch job that asked for several.
   bool on_all_ranks = false;
+  bool own_config = false;  ///< --config names a file that is no list of keys: the command reads it itself
 };
 
 /// In the order of a first user's steps.
@@ -36,6 +37,7 @@ Command finetune_command();
 Command evaluate_command();
 Command predict_command();
 Command sample_command();
+Command grid_command();
 Command bench_command();
 Command doctor_command();
 

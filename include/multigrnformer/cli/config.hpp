@@ -56,6 +56,19 @@ struct BenchOptions {
   int rounds = 3;
 };
 
+struct GridOptions {
+  std::string action;         ///< plan, run, status, report
+  std::int64_t task = -1;     ///< run: this task alone, and what it needs; -1: all
+  std::string chunk = "0/1";  ///< run: share I of N
+  int ranks_per_task = 1;
+  bool isolate = false;
+  std::string launcher = "auto";
+  int at_once = 0;  ///< --isolate: processes side by side; 0: as the job has room for
+  bool retry = false;
+  bool json = false;
+  std::string settings, strategies, methods, runs;  ///< win over [grid]; empty: as the file says
+};
+
 struct Config {
   std::string command;
   std::vector<std::string> command_line;
@@ -75,6 +88,7 @@ struct Config {
   PredictOptions predict;
   SampleOptions sample;
   BenchOptions bench;
+  GridOptions grid;
 };
 
 }  // namespace mgrn::cli
