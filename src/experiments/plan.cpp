@@ -414,7 +414,7 @@ class Planner {
     plan_.tasks.push_back(std::move(task));
   }
 
-  /// The longest way to the end, and the order that follows from it.
+  /// Digests, the longest way to the end, and the order that follows from it.
   void measure() {
     std::map<std::string, PlannedTask*> by_name;
     for (auto& task : plan_.tasks) {
@@ -422,6 +422,14 @@ class Planner {
       task.way = task.cost;
     }
     // Tasks were added behind all that they need.
+    for (auto& task : plan_.tasks) {
+      base::Json work = {{"command", task.command}, {"keys", task.keys}, {"needs", base::Json::array()}};
+      for (const auto& need : task.needs) {
+        work["needs"].push_back(by_name.at(need)->digest);
+      }
+      const std::string text = base::json_line(work);
+      task.digest = base::sha256(std::as_bytes(std::span(text))).substr(0, 16);
+    }
     for (auto task = plan_.tasks.rbegin(); task != plan_.tasks.rend(); ++task) {
       for (const auto& need : task->needs) {
         PlannedTask& needed = *by_name.at(need);
@@ -452,15 +460,32 @@ std::string in_folder(const std::string& value, const fs::path& out) {
 }
 
 base::Json to_json(const PlannedTask& task, std::size_t index) {
-  base::Json json = {{"index", index},    {"name", task.name},   {"command", task.command},
-                     {"keys", task.keys}, {"needs", task.needs}, {"cost", task.cost},
-                     {"way", task.way}};
+  base::Json json = {{"index", index},    {"name", task.name},    {"command", task.command},
+                     {"keys", task.keys}, {"needs", task.needs},  {"cost", task.cost},
+                     {"way", task.way},   {"digest", task.digest}};
   if (task.result) {
     json["result"] = {{"setting", task.result->setting},   {"method", task.result->method},
                       {"strategy", task.result->strategy}, {"omics", task.result->omics},
                       {"run", task.result->run},           {"row", task.result->row}};
   }
   return json;
+}
+
+std::string key_and_value(const PlannedTask& task, const std::string& key) {
+  const auto place = task.keys.find(key);
+  return place == task.keys.end() ? "no " + key : key + " = " + place->second;
+}
+
+/// The first key in which two versions of a task differ; of tasks that differ in what they need alone, `out`.
+std::string different_key(const PlannedTask& before, const PlannedTask& now) {
+  Keys all = before.keys;
+  all.insert(now.keys.begin(), now.keys.end());
+  for (const auto& [key, value] : all) {
+    if (key_and_value(before, key) != key_and_value(now, key)) {
+      return key;
+    }
+  }
+  return "out";
 }
 
 PlannedTask task_from(const base::Json& json) {
@@ -470,6 +495,7 @@ PlannedTask task_from(const base::Json& json) {
                    .needs = json.at("needs").get<std::vector<std::string>>(),
                    .cost = json.at("cost").get<std::uint64_t>(),
                    .way = json.at("way").get<std::uint64_t>(),
+                   .digest = json.at("digest").get<std::string>(),
                    .result = {}};
   if (json.contains("result")) {
     const auto& labels = json.at("result");
@@ -484,11 +510,6 @@ PlannedTask task_from(const base::Json& json) {
 }
 
 }  // namespace
-
-std::string PlannedTask::digest() const {
-  const std::string text = base::json_line({{"command", command}, {"keys", keys}});
-  return base::sha256(std::as_bytes(std::span(text))).substr(0, 16);
-}
 
 std::vector<std::string> PlannedTask::arguments(const fs::path& out) const {
   std::vector<std::string> words = {command};
@@ -538,32 +559,19 @@ void write_plan(const fs::path& out, const Plan& plan) {
     for (const auto& old : before.tasks) {
       const auto now = std::find_if(plan.tasks.begin(), plan.tasks.end(),
                                     [&](const PlannedTask& task) { return task.name == old.name; });
-      if (now == plan.tasks.end() || now->digest() == old.digest()) {
+      if (now == plan.tasks.end() || now->digest == old.digest) {
         continue;
       }
-      const auto state = read_status(task_folder(out, old.name), old.digest(), evidence).state;
+      const auto state = read_status(task_folder(out, old.name), old.digest, evidence).state;
       if (state != TaskState::done && state != TaskState::running) {
         continue;
       }
-      std::string key = "command";
-      for (const auto* keys : {&old.keys, &now->keys}) {
-        for (const auto& [name, value] : *keys) {
-          const auto a = old.keys.find(name);
-          const auto b = now->keys.find(name);
-          if (a == old.keys.end() || b == now->keys.end() || a->second != b->second) {
-            key = name;
-          }
-        }
-      }
-      const auto value = [&](const PlannedTask& task) {
-        const auto place = task.keys.find(key);
-        return key + (place == task.keys.end() ? " not set" : " = " + place->second);
-      };
+      const std::string key = different_key(old, *now);
       throw base::UsageError(
           {.what = "task " + old.name + " is " + state_name(state) + " with other keys",
            .file = out.string(),
-           .expected = value(old),
-           .got = value(*now),
+           .expected = key_and_value(old, key),
+           .got = key_and_value(*now, key),
            .hint = "choose another folder with --out, or remove " + task_folder(out, old.name).string()});
     }
   }
@@ -603,7 +611,7 @@ Plan read_plan(const fs::path& out) {
     throw base::DataError({.what = "plan.json is incomplete",
                            .file = plan_file(out).string(),
                            .got = error.what(),
-                           .hint = "make the plan anew with `grid plan`"});
+                           .hint = "remove it and make the plan anew with `grid plan`"});
   }
   return plan;
 }

@@ -53,7 +53,7 @@ std::vector<Row> finished_rows(const Plan& plan, const fs::path& out) {
   std::vector<Row> rows;
   for (const auto& task : plan.tasks) {
     const fs::path folder = task_folder(out, task.name);
-    if (task.result && read_status(folder, task.digest(), nobody).state == TaskState::done) {
+    if (task.result && read_status(folder, task.digest, nobody).state == TaskState::done) {
       rows.push_back({*task.result, base::read_json(folder / "result.json")});
     }
   }

@@ -74,7 +74,7 @@ TaskQueue::Next TaskQueue::next() {
       settled_[task] = TaskState::waiting;
       continue;
     }
-    const std::string digest = plan_.tasks[task].digest();
+    const std::string digest = plan_.tasks[task].digest;
     const auto status = read_status(folder(task), digest, options_.evidence);
     if (status.state == TaskState::done) {
       settled_[task] = TaskState::done;
@@ -107,7 +107,7 @@ TaskQueue::Next TaskQueue::next() {
 }
 
 void TaskQueue::end(const Next& attempt, const Ending& ending) {
-  write_ending(folder(attempt.task), plan_.tasks[attempt.task].digest(), attempt.attempt, claimant_, ending);
+  write_ending(folder(attempt.task), plan_.tasks[attempt.task].digest, attempt.attempt, claimant_, ending);
 }
 
 std::vector<GridTask> grid_status(const Plan& plan, const std::filesystem::path& out,
@@ -115,8 +115,7 @@ std::vector<GridTask> grid_status(const Plan& plan, const std::filesystem::path&
   std::vector<GridTask> tasks;
   for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
     const auto& planned = plan.tasks[i];
-    GridTask task{.task = i,
-                  .status = read_status(task_folder(out, planned.name), planned.digest(), evidence)};
+    GridTask task{.task = i, .status = read_status(task_folder(out, planned.name), planned.digest, evidence)};
     for (const auto& need : planned.needs) {
       const auto& needed = tasks[plan.index_of(need)];
       if (is_open(task.status.state) && (needed.blocked || needed.status.state == TaskState::failed)) {

@@ -30,12 +30,13 @@ struct PlannedTask {
   std::string command;  ///< simulate, prepare, train, pretrain, finetune
   Keys keys;            ///< kGridFolder stands for the grid's folder; `out` included
   std::vector<std::string> needs;
-  std::uint64_t cost = 1;              ///< relative work, from the keys alone
-  std::uint64_t way = 1;               ///< cost with that of the longest chain of tasks that need this one
+  std::uint64_t cost = 1;  ///< relative work, from the keys alone
+  std::uint64_t way = 1;   ///< cost with that of the longest chain of tasks that need this one
+  /// What is done, by command and keys of this task and of all that it needs: 16 hexadecimal digits. A state
+  /// that was written under another digest does not count.
+  std::string digest = {};
   std::optional<ResultLabels> result;  ///< nothing for tasks that only prepare others
 
-  /// What is done, as 16 hexadecimal digits: a state that another digest wrote does not count.
-  std::string digest() const;
   /// `command --key=value ...` for a grid in `out`.
   std::vector<std::string> arguments(const std::filesystem::path& out) const;
 };
