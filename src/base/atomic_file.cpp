@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "multigrnformer/base/error.hpp"
@@ -84,10 +85,19 @@ std::filesystem::path parent_of(const std::filesystem::path& path) {
   return parent.empty() ? std::filesystem::path(".") : parent;
 }
 
+// A name that no other process has: two hosts, or two containers, may well have the same PID.
+const std::string& process_name() {
+  static const std::string name = [] {
+    std::random_device random;
+    return std::to_string(::getpid()) + "-" + std::to_string(random());
+  }();
+  return name;
+}
+
 // Hidden, in the same folder (rename must not cross file systems), and named after this process so that
 // two programs do not write into one another's file.
 std::filesystem::path temporary_name(const std::filesystem::path& path) {
-  return parent_of(path) / ("." + path.filename().string() + ".tmp-" + std::to_string(::getpid()));
+  return parent_of(path) / ("." + path.filename().string() + ".tmp-" + process_name());
 }
 
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to) {
