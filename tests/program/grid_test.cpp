@@ -506,7 +506,8 @@ TEST_F(Grid, AnIsolatedTaskThatFailsIsKnownByItsError) {
   std::string text = kGrid;
   text.replace(text.find("dataset = mouse"), 15, "dataset = mouse\ndata.tfs = nowhere.csv");
   write(file("failing.ini"), text);
-  const auto failed = grid("run", out(), {"--config", file("failing.ini").string(), "--isolate"});
+  const auto failed = grid(
+      "run", out(), {"--config", file("failing.ini").string(), "--isolate", "--grid.strategies", "standard"});
   EXPECT_EQ(failed.code, 65) << failed.errors;
   EXPECT_EQ(states(out()).at("mouse.multigrnformer.standard.run-1"), "failed");
   EXPECT_NE(grid("status", out()).output.find("nowhere.csv"), std::string::npos);
