@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -79,6 +80,42 @@ TEST(StaleClaim, IsNeverJudgedByAPidOfAnotherHost) {
   elsewhere.process[0] = elsewhere.process[0] == 'a' ? 'b' : 'a';
   EXPECT_FALSE(evidence.process_gone(elsewhere));
   EXPECT_FALSE(evidence.process_gone(Claimant{})) << "an owner that has not written its name yet";
+}
+
+/// A `squeue` that knows job 11 as running, 12 as waiting again after a requeue, not 13, and has no answer
+/// for 14.
+void write_squeue(const fs::path& folder) {
+  base::write_file_atomically(
+      folder / "squeue",
+      "#!/bin/sh\ncase \"$*\" in\n"
+      "*--jobs=11) echo RUNNING ;;\n*--jobs=12) echo PENDING ;;\n"
+      "*--jobs=13) echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1 ;;\n"
+      "*) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1 ;;\n"
+      "esac\n");
+  fs::permissions(folder / "squeue", fs::perms::owner_all);
+}
+
+TEST(StaleClaim, AsksSlurmWhetherAJobIsGoneAndTakesNoAnswerForNone) {
+  const TemporaryDirectory folder;
+  write_squeue(folder.path());
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
+  ::unsetenv("SLURM_JOB_ID");
+  const auto gone = [](const Claimant& owner) { return system_evidence().slurm_job_gone(owner); };
+  EXPECT_FALSE(gone({.slurm_job = ""}));
+  EXPECT_FALSE(gone({.slurm_job = "11"}));
+  EXPECT_TRUE(gone({.slurm_job = "12"})) << "its processes are gone; whoever holds the claim now has another";
+  EXPECT_TRUE(gone({.slurm_job = "13"}));
+  EXPECT_FALSE(gone({.slurm_job = "14"}));
+  EXPECT_FALSE(gone({.slurm_job = "13; rm -rf x"}));
+  // A claim of this very job: of its present life, or of the one before it was requeued.
+  ::setenv("SLURM_JOB_ID", "12", 1);
+  ::setenv("SLURM_RESTART_COUNT", "1", 1);
+  EXPECT_FALSE(gone({.slurm_job = "12", .slurm_restart = "1"}));
+  EXPECT_TRUE(gone({.slurm_job = "12", .slurm_restart = ""}));
+  ::unsetenv("SLURM_JOB_ID");
+  ::unsetenv("SLURM_RESTART_COUNT");
+  ::setenv("PATH", path.c_str(), 1);
 }
 
 TEST(StaleClaim, AgesByTheClockOfTheFileSystem) {
