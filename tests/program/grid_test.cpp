@@ -531,7 +531,7 @@ TEST_F(Grid, TheShippedSmokeGridMakesItsDataAndItsResults) {
                             "--model.cells", "16"},
                            2);
   EXPECT_EQ(result.code, 0) << result.errors;
-  EXPECT_EQ(mgrn::formats::Table::read(out() / "results.csv").rows(), 20U);
+  EXPECT_EQ(mgrn::formats::Table::read(out() / "results.csv").rows(), 30U);
 }
 
 TEST_F(Grid, WhatIsWrongIsSaidBeforeAnythingBegins) {
