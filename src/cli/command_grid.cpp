@@ -165,8 +165,8 @@ fs::path grid_folder(const Config& config) {
 Plan plan_from_file(Config& config, const fs::path& out) {
   KeyTable table;
   add_keys(table, config);
-  const Plan plan = experiments::make_plan(read_grid_file(config.config_file, config, table),
-                                           experiments::CheckTask(check_task));
+  Plan plan = experiments::make_plan(read_grid_file(config.config_file, config, table),
+                                     experiments::CheckTask(check_task));
   experiments::write_plan(out, plan);
   return plan;
 }

@@ -38,10 +38,11 @@ struct Process {
 };
 
 /// Starts `words` with both outputs appended to `log`. Throws UsageError when the program cannot be executed.
-pid_t start_process(const std::vector<std::string>& words, const fs::path& log) {
+pid_t start_process(std::vector<std::string> words, const fs::path& log) {
   std::vector<char*> arguments;
-  for (const auto& word : words) {
-    arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.reserve(words.size() + 1);
+  for (auto& word : words) {
+    arguments.push_back(word.data());
   }
   arguments.push_back(nullptr);
   const auto fail = [&](const std::string& what, const std::string& file, int code) {
@@ -212,7 +213,7 @@ class Processes {
     process.log_start = none_yet ? 0 : process.log_start;
     process.start = Clock::now();
     try {
-      process.pid = start_process(words, process.log);
+      process.pid = start_process(std::move(words), process.log);
     } catch (const base::Error&) {
       queue_.end(next, {.state = TaskState::waiting});
       throw;

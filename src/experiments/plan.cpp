@@ -53,6 +53,7 @@ std::vector<std::string> words_of(const std::string& text) {
 template <typename Map>
 std::string names_in(const Map& map) {
   std::vector<std::string> names;
+  names.reserve(map.size());
   for (const auto& [name, value] : map) {
     names.push_back(name);
   }
@@ -261,7 +262,7 @@ class Planner {
     return data;
   }
 
-  bool is_simulated(const Keys& keys) const {
+  static bool is_simulated(const Keys& keys) {
     const auto is_key = [](const auto& entry) { return entry.first.rfind(kSimulate, 0) == 0; };
     return std::any_of(keys.begin(), keys.end(), is_key);
   }
