@@ -32,7 +32,7 @@ void* allocate_large(std::size_t bytes) {
 }
 
 void free_large(void* memory) noexcept {
-  std::free(memory);
+  std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc): this is what the owner's destructor calls
 }
 
 }  // namespace mgrn::base

@@ -240,12 +240,12 @@ TEST(CudaKernels, TheSumOnTheDeviceIsTheGradients) {
 TEST(CudaKernels, LayoutIsThatOfTheWeights) {
   const auto expect_layout = [](const auto layer, int width) {
     const Parameters parameters(Shape{.cells = 2, .width = width, .heads = width, .layers = 2, .hidden = 2});
-    const int offsets[] = {layer.in_weight,    layer.in_bias,    layer.out_weight,   layer.out_bias,
-                           layer.inner_weight, layer.inner_bias, layer.outer_weight, layer.outer_bias,
-                           layer.norm1_weight, layer.norm1_bias, layer.norm2_weight, layer.norm2_bias};
+    const int offsets[] = {layer.kInWeight,    layer.kInBias,    layer.kOutWeight,   layer.kOutBias,
+                           layer.kInnerWeight, layer.kInnerBias, layer.kOuterWeight, layer.kOuterBias,
+                           layer.kNorm1Weight, layer.kNorm1Bias, layer.kNorm2Weight, layer.kNorm2Bias};
     for (std::size_t i = 0; i < 12; ++i) {
       EXPECT_EQ(parameters.views()[i].offset, static_cast<std::size_t>(offsets[i]));
-      EXPECT_EQ(parameters.views()[12 + i].offset, static_cast<std::size_t>(layer.floats + offsets[i]));
+      EXPECT_EQ(parameters.views()[12 + i].offset, static_cast<std::size_t>(layer.kFloats + offsets[i]));
     }
   };
   expect_layout(cuda::LayerLayout<4>{}, 4);

@@ -57,7 +57,7 @@ TEST(TensorAttention, HeadsOfManyRangesInOneBatchMatchDoublePrecision) {
     tensor::AttentionState state;
     const at::Tensor o = attention.forward(rows(heads, &test::Head::q), rows(heads, &test::Head::k),
                                            rows(heads, &test::Head::v), state);
-    const tensor::QkvGradient back = attention.backward(state, rows(heads, &test::Head::g));
+    const tensor::QkvGradient back = tensor::scalar_backward(state, rows(heads, &test::Head::g));
     EXPECT_GT(state.batches.size(), 3u) << "several numbers of panels";
     ASSERT_TRUE(state.quadratic.defined());
     EXPECT_GE(state.quadratic.numel(), 10) << "the widest ranges are left to quadratic attention";

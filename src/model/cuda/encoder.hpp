@@ -92,7 +92,7 @@ MGRN_DEVICE void store_columns(float* rows, int cells, int cell, const float (&x
 
 template <int kWidth, typename Block>
 MGRN_DEVICE void load_weights(Block& block, const float* layer, float* shared) {
-  for (int i = block.thread(); i < LayerLayout<kWidth>::floats; i += block.threads()) shared[i] = layer[i];
+  for (int i = block.thread(); i < LayerLayout<kWidth>::kFloats; i += block.threads()) shared[i] = layer[i];
 }
 
 /// The groups of a block's threads in attention; group `index` takes heads index, index + groups, ...
@@ -110,9 +110,9 @@ MGRN_DEVICE HeadRows head_rows(float* state, const float* qkv, int cells, int he
   return {qkv + static_cast<std::int64_t>(head) * cells,
           qkv + static_cast<std::int64_t>(kWidth + head) * cells,
           qkv + static_cast<std::int64_t>(2 * kWidth + head) * cells,
-          row(State::mixed),
-          row(State::slope),
-          row(State::inverse_total)};
+          row(State::kMixed),
+          row(State::kSlope),
+          row(State::kInverseTotal)};
 }
 
 /// What a layer leaves of one sample for its way back, and its dropout masks, null without.
@@ -125,7 +125,7 @@ struct LayerPlace {
 template <int kWidth>
 MGRN_DEVICE LayerPlace layer_place(const EncoderArguments& a, std::int64_t sample, int layer) {
   const std::int64_t place = sample * a.sizes.layers + layer;
-  return {a.state + place * StateLayout<kWidth>::rows * a.sizes.cells, a.plans + place * kWidth,
+  return {a.state + place * StateLayout<kWidth>::kRows * a.sizes.cells, a.plans + place * kWidth,
           a.masks == nullptr ? nullptr : a.masks + place * 6 * kWidth * a.sizes.mask_words};
 }
 
@@ -171,16 +171,16 @@ struct Encode {
     for (int layer = 0; layer < sizes.layers; ++layer) {
       const auto [state, plans, masks] = layer_place<kWidth>(a, sample, layer);
       block.sync();
-      load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::floats, weights);
+      load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::kFloats, weights);
       block.sync();
       MGRN_NO_UNROLL
       for (int n = block.thread(); n < cells; n += block.threads()) {
         float x[kWidth], y[3 * kWidth];
         load_columns(stream, cells, n, x);
-        dense(weights + Layer::in_weight, weights + Layer::in_bias, x, y);
+        dense(weights + Layer::kInWeight, weights + Layer::kInBias, x, y);
         store_columns(qkv, cells, n, y);
-        store_columns(state + State::input * cells, cells, n, x);
-        store_columns(state + State::query * cells, cells, n, y);
+        store_columns(state + State::kInput * cells, cells, n, x);
+        store_columns(state + State::kQuery * cells, cells, n, y);
       }
       block.sync();
       MGRN_NO_UNROLL
@@ -192,33 +192,33 @@ struct Encode {
       MGRN_NO_UNROLL
       for (int n = block.thread(); n < cells; n += block.threads()) {
         float mixed[kWidth], x[kWidth];
-        load_columns(state + State::mixed * cells, cells, n, mixed);
+        load_columns(state + State::kMixed * cells, cells, n, mixed);
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) mixed[c] += plans[c].value_middle;
-        dense(weights + Layer::out_weight, weights + Layer::out_bias, mixed, x);
+        dense(weights + Layer::kOutWeight, weights + Layer::kOutBias, mixed, x);
         if (masks != nullptr) apply_mask(masks, sizes, n, x);
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) x[c] += stream[c * cells + n];
-        state[State::scale1 * cells + n] = normalise(x);
-        store_columns(state + State::norm1 * cells, cells, n, x);
+        state[State::kScale1 * cells + n] = normalise(x);
+        store_columns(state + State::kNorm1 * cells, cells, n, x);
         float inner[Layer::kInner], outer[kWidth];
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) {
-          x[c] = fma(x[c], weights[Layer::norm1_weight + c], weights[Layer::norm1_bias + c]);
+          x[c] = fma(x[c], weights[Layer::kNorm1Weight + c], weights[Layer::kNorm1Bias + c]);
         }
-        dense(weights + Layer::inner_weight, weights + Layer::inner_bias, x, inner);
+        dense(weights + Layer::kInnerWeight, weights + Layer::kInnerBias, x, inner);
         MGRN_UNROLL
         for (int i = 0; i < Layer::kInner; ++i) inner[i] = gelu(inner[i]);
         if (masks != nullptr) apply_mask(masks + kWidth * sizes.mask_words, sizes, n, inner);
-        dense(weights + Layer::outer_weight, weights + Layer::outer_bias, inner, outer);
+        dense(weights + Layer::kOuterWeight, weights + Layer::kOuterBias, inner, outer);
         if (masks != nullptr) apply_mask(masks + 5 * kWidth * sizes.mask_words, sizes, n, outer);
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) outer[c] += x[c];
-        state[State::scale2 * cells + n] = normalise(outer);
-        store_columns(state + State::norm2 * cells, cells, n, outer);
+        state[State::kScale2 * cells + n] = normalise(outer);
+        store_columns(state + State::kNorm2 * cells, cells, n, outer);
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) {
-          const float value = fma(outer[c], weights[Layer::norm2_weight + c], weights[Layer::norm2_bias + c]);
+          const float value = fma(outer[c], weights[Layer::kNorm2Weight + c], weights[Layer::kNorm2Bias + c]);
           stream[c * cells + n] = value;
           if (layer == sizes.layers - 1) flat[n * kWidth + c] = value;
         }
@@ -287,9 +287,9 @@ struct EncodeBackward {
     const Sizes& sizes = a.sizes;
     const int cells = sizes.cells;
     const std::int64_t sample = block.block();
-    float* partial = a.partial_sums + sample * sizes.layers * Layer::floats;
+    float* partial = a.partial_sums + sample * sizes.layers * Layer::kFloats;
     if (a.sample_weights[sample] == 0.0f) {
-      clear(block, partial, sizes.layers * Layer::floats);
+      clear(block, partial, sizes.layers * Layer::kFloats);
       return;
     }
     const SharedLayout<kWidth> layout(sizes, true);
@@ -304,7 +304,7 @@ struct EncodeBackward {
     float* all_sums = block.shared() + layout.sums;
     const WarpTile<kWidth, Block> tile{
         block, block.shared() + layout.tiles + warp * SharedLayout<kWidth>::kTileFloats,
-        all_sums + warp * Layer::floats, block.thread() % kWarp};
+        all_sums + warp * Layer::kFloats, block.thread() % kWarp};
     const float* flat = a.flat + sample * cells * kWidth;
     for (int n = block.thread(); n < cells; n += block.threads()) {
       MGRN_UNROLL
@@ -314,8 +314,8 @@ struct EncodeBackward {
     for (int layer = sizes.layers - 1; layer >= 0; --layer) {
       const auto [state, plans, masks] = layer_place<kWidth>(a, sample, layer);
       block.sync();
-      load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::floats, weights);
-      clear(block, all_sums, warps * Layer::floats);
+      load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::kFloats, weights);
+      clear(block, all_sums, warps * Layer::kFloats);
       block.sync();
       // Whole warps, so that tiles are complete: cells beyond the last have gradient 0.
       MGRN_NO_UNROLL
@@ -328,7 +328,7 @@ struct EncodeBackward {
       MGRN_NO_UNROLL
       for (int head = group.index; head < kWidth; head += sizes.groups) {
         attention_backward(group, sizes, a.polynomials,
-                           head_rows<kWidth>(state, state + State::query * cells, cells, head), plans[head],
+                           head_rows<kWidth>(state, state + State::kQuery * cells, cells, head), plans[head],
                            mixed_gradient + head * cells, key_gradient + head * cells,
                            value_gradient + head * cells);
       }
@@ -341,29 +341,29 @@ struct EncodeBackward {
         float qkv[3 * kWidth], x[kWidth];
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) {
-          qkv[c] = share * mixed_gradient[c * cells + cell] * state[(State::slope + c) * cells + cell];
+          qkv[c] = share * mixed_gradient[c * cells + cell] * state[(State::kSlope + c) * cells + cell];
           qkv[kWidth + c] = share * key_gradient[c * cells + cell];
           qkv[2 * kWidth + c] = share * value_gradient[c * cells + cell];
         }
-        load_columns(state + State::input * cells, cells, cell, x);
+        load_columns(state + State::kInput * cells, cells, cell, x);
         tile.open();
         tile.put(0, qkv);
         tile.put(3 * kWidth, x);
         tile.close();
-        tile.add_outer(Layer::in_weight, 0, 3 * kWidth, 3 * kWidth, kWidth);
-        tile.add_rows(Layer::in_bias, 0, 3 * kWidth);
+        tile.add_outer(Layer::kInWeight, 0, 3 * kWidth, 3 * kWidth, kWidth);
+        tile.add_rows(Layer::kInBias, 0, 3 * kWidth);
         // The samples themselves need no gradient.
         if (layer > 0 && n < cells) {
           load_columns(stream, cells, n, x);
-          dense_back(weights + Layer::in_weight, qkv, x);
+          dense_back(weights + Layer::kInWeight, qkv, x);
           store_columns(stream, cells, n, x);
         }
       }
       block.sync();
-      for (int i = block.thread(); i < Layer::floats; i += block.threads()) {
+      for (int i = block.thread(); i < Layer::kFloats; i += block.threads()) {
         float total = all_sums[i];
-        for (int other = 1; other < warps; ++other) total += all_sums[other * Layer::floats + i];
-        partial[layer * Layer::floats + i] = total;
+        for (int other = 1; other < warps; ++other) total += all_sums[other * Layer::kFloats + i];
+        partial[layer * Layer::kFloats + i] = total;
       }
     }
   }
@@ -381,7 +381,7 @@ struct EncodeBackward {
     const int cells = sizes.cells;
     float g[kWidth], normalised[kWidth], product[kWidth];
     load_columns(stream, cells, n, g);
-    load_columns(state + State::norm2 * cells, cells, n, normalised);
+    load_columns(state + State::kNorm2 * cells, cells, n, normalised);
     MGRN_UNROLL
     for (int c = 0; c < kWidth; ++c) {
       g[c] = here ? g[c] : 0.0f;
@@ -391,19 +391,19 @@ struct EncodeBackward {
     tile.put(0, product);
     tile.put(kWidth, g);
     tile.close();
-    tile.add_rows(Layer::norm2_weight, 0, kWidth);
-    tile.add_rows(Layer::norm2_bias, kWidth, kWidth);
-    normalise_back(weights + Layer::norm2_weight, normalised, state[State::scale2 * cells + n], g);
+    tile.add_rows(Layer::kNorm2Weight, 0, kWidth);
+    tile.add_rows(Layer::kNorm2Bias, kWidth, kWidth);
+    normalise_back(weights + Layer::kNorm2Weight, normalised, state[State::kScale2 * cells + n], g);
 
     // g: of the second residual sum.
     float middle[kWidth], outer[kWidth], inner[Layer::kInner], slope[Layer::kInner];
-    load_columns(state + State::norm1 * cells, cells, n, normalised);
+    load_columns(state + State::kNorm1 * cells, cells, n, normalised);
     MGRN_UNROLL
     for (int c = 0; c < kWidth; ++c) {
-      middle[c] = fma(normalised[c], weights[Layer::norm1_weight + c], weights[Layer::norm1_bias + c]);
+      middle[c] = fma(normalised[c], weights[Layer::kNorm1Weight + c], weights[Layer::kNorm1Bias + c]);
       outer[c] = g[c];
     }
-    dense(weights + Layer::inner_weight, weights + Layer::inner_bias, middle, inner);
+    dense(weights + Layer::kInnerWeight, weights + Layer::kInnerBias, middle, inner);
     MGRN_UNROLL
     for (int i = 0; i < Layer::kInner; ++i) {
       const GeluWithSlope value = gelu_with_slope(inner[i]);
@@ -419,20 +419,20 @@ struct EncodeBackward {
     tile.put(0, outer);
     tile.put(kWidth, inner);
     tile.close();
-    tile.add_outer(Layer::outer_weight, 0, kWidth, kWidth, Layer::kInner);
-    tile.add_rows(Layer::outer_bias, 0, kWidth);
+    tile.add_outer(Layer::kOuterWeight, 0, kWidth, kWidth, Layer::kInner);
+    tile.add_rows(Layer::kOuterBias, 0, kWidth);
     MGRN_UNROLL
     for (int i = 0; i < Layer::kInner; ++i) inner[i] = 0.0f;
-    dense_back(weights + Layer::outer_weight, outer, inner);
+    dense_back(weights + Layer::kOuterWeight, outer, inner);
     MGRN_UNROLL
     for (int i = 0; i < Layer::kInner; ++i) inner[i] *= slope[i];
     tile.open();
     tile.put(0, inner);
     tile.put(Layer::kInner, middle);
     tile.close();
-    tile.add_outer(Layer::inner_weight, 0, Layer::kInner, Layer::kInner, kWidth);
-    tile.add_rows(Layer::inner_bias, 0, Layer::kInner);
-    dense_back(weights + Layer::inner_weight, inner, g);
+    tile.add_outer(Layer::kInnerWeight, 0, Layer::kInner, Layer::kInner, kWidth);
+    tile.add_rows(Layer::kInnerBias, 0, Layer::kInner);
+    dense_back(weights + Layer::kInnerWeight, inner, g);
 
     // g: of the first norm's output.
     MGRN_UNROLL
@@ -441,22 +441,22 @@ struct EncodeBackward {
     tile.put(0, product);
     tile.put(kWidth, g);
     tile.close();
-    tile.add_rows(Layer::norm1_weight, 0, kWidth);
-    tile.add_rows(Layer::norm1_bias, kWidth, kWidth);
-    normalise_back(weights + Layer::norm1_weight, normalised, state[State::scale1 * cells + n], g);
+    tile.add_rows(Layer::kNorm1Weight, 0, kWidth);
+    tile.add_rows(Layer::kNorm1Bias, kWidth, kWidth);
+    normalise_back(weights + Layer::kNorm1Weight, normalised, state[State::kScale1 * cells + n], g);
     if (here) store_columns(stream, cells, n, g);
     if (masks != nullptr) apply_mask(masks, sizes, n, g);
     float mixed[kWidth], back[kWidth] = {};
-    load_columns(state + State::mixed * cells, cells, n, mixed);
+    load_columns(state + State::kMixed * cells, cells, n, mixed);
     MGRN_UNROLL
     for (int c = 0; c < kWidth; ++c) mixed[c] += plans[c].value_middle;
     tile.open();
     tile.put(0, g);
     tile.put(kWidth, mixed);
     tile.close();
-    tile.add_outer(Layer::out_weight, 0, kWidth, kWidth, kWidth);
-    tile.add_rows(Layer::out_bias, 0, kWidth);
-    dense_back(weights + Layer::out_weight, g, back);
+    tile.add_outer(Layer::kOutWeight, 0, kWidth, kWidth, kWidth);
+    tile.add_rows(Layer::kOutBias, 0, kWidth);
+    dense_back(weights + Layer::kOutWeight, g, back);
     if (here) store_columns(mixed_gradient, cells, n, back);
   }
 };

@@ -62,36 +62,36 @@ template <int kWidth>
 struct LayerLayout {
   static constexpr int rounded(int count) { return (count + 15) / 16 * 16; }
   static constexpr int kInner = 4 * kWidth;
-  static constexpr int in_weight = 0;
-  static constexpr int in_bias = in_weight + rounded(3 * kWidth * kWidth);
-  static constexpr int out_weight = in_bias + rounded(3 * kWidth);
-  static constexpr int out_bias = out_weight + rounded(kWidth * kWidth);
-  static constexpr int inner_weight = out_bias + rounded(kWidth);
-  static constexpr int inner_bias = inner_weight + rounded(kInner * kWidth);
-  static constexpr int outer_weight = inner_bias + rounded(kInner);
-  static constexpr int outer_bias = outer_weight + rounded(kWidth * kInner);
-  static constexpr int norm1_weight = outer_bias + rounded(kWidth);
-  static constexpr int norm1_bias = norm1_weight + rounded(kWidth);
-  static constexpr int norm2_weight = norm1_bias + rounded(kWidth);
-  static constexpr int norm2_bias = norm2_weight + rounded(kWidth);
-  static constexpr int floats = norm2_bias + rounded(kWidth);
+  static constexpr int kInWeight = 0;
+  static constexpr int kInBias = kInWeight + rounded(3 * kWidth * kWidth);
+  static constexpr int kOutWeight = kInBias + rounded(3 * kWidth);
+  static constexpr int kOutBias = kOutWeight + rounded(kWidth * kWidth);
+  static constexpr int kInnerWeight = kOutBias + rounded(kWidth);
+  static constexpr int kInnerBias = kInnerWeight + rounded(kInner * kWidth);
+  static constexpr int kOuterWeight = kInnerBias + rounded(kInner);
+  static constexpr int kOuterBias = kOuterWeight + rounded(kWidth * kInner);
+  static constexpr int kNorm1Weight = kOuterBias + rounded(kWidth);
+  static constexpr int kNorm1Bias = kNorm1Weight + rounded(kWidth);
+  static constexpr int kNorm2Weight = kNorm1Bias + rounded(kWidth);
+  static constexpr int kNorm2Bias = kNorm2Weight + rounded(kWidth);
+  static constexpr int kFloats = kNorm2Bias + rounded(kWidth);
 };
 
 /// What a layer's forward pass leaves for its way back: rows of [cells], one after another.
 template <int kWidth>
 struct StateLayout {
-  static constexpr int input = 0;
-  static constexpr int query = input + kWidth;
-  static constexpr int key = query + kWidth;
-  static constexpr int value = key + kWidth;
-  static constexpr int mixed = value + kWidth;  ///< attention output less value_middle
-  static constexpr int slope = mixed + kWidth;  ///< d output / d query
-  static constexpr int inverse_total = slope + kWidth;
-  static constexpr int norm1 = inverse_total + kWidth;  ///< normalised, before weight and bias
-  static constexpr int norm2 = norm1 + kWidth;
-  static constexpr int scale1 = norm2 + kWidth;  ///< 1 / standard deviation
-  static constexpr int scale2 = scale1 + 1;
-  static constexpr int rows = scale2 + 1;
+  static constexpr int kInput = 0;
+  static constexpr int kQuery = kInput + kWidth;
+  static constexpr int kKey = kQuery + kWidth;
+  static constexpr int kValue = kKey + kWidth;
+  static constexpr int kMixed = kValue + kWidth;  ///< attention output less value_middle
+  static constexpr int kSlope = kMixed + kWidth;  ///< d output / d query
+  static constexpr int kInverseTotal = kSlope + kWidth;
+  static constexpr int kNorm1 = kInverseTotal + kWidth;  ///< normalised, before weight and bias
+  static constexpr int kNorm2 = kNorm1 + kWidth;
+  static constexpr int kScale1 = kNorm2 + kWidth;  ///< 1 / standard deviation
+  static constexpr int kScale2 = kScale1 + 1;
+  static constexpr int kRows = kScale2 + 1;
 };
 
 /// A group's work space: sums per warp and over all, two rounds of 32, and the series of one panel.
@@ -104,18 +104,18 @@ struct GroupScratch {
 /// Floats of shared memory, and where the parts begin.
 template <int kWidth>
 struct SharedLayout {
-  int stream, planes, weights, scratch, tiles, sums, floats;
+  int stream = 0;
+  int planes, weights, scratch, tiles, sums, floats;
 
   /// Forward: the stream and queries, keys, values. Backward: the stream's gradient, the gradients of mixed,
   /// keys and values, a tile of 32 cells and weight sums per warp.
   MGRN_BOTH SharedLayout(const Sizes& sizes, bool backward)
-      : stream(0),
-        planes(kWidth * sizes.cells),
+      : planes(kWidth * sizes.cells),
         weights((4 * kWidth * sizes.cells + 3) / 4 * 4),
-        scratch(weights + LayerLayout<kWidth>::floats),
+        scratch(weights + LayerLayout<kWidth>::kFloats),
         tiles(scratch + sizes.groups * static_cast<int>(sizeof(GroupScratch) / sizeof(float))),
         sums(tiles + (backward ? sizes.threads / kWarp * kTileFloats : 0)),
-        floats(sums + (backward ? sizes.threads / kWarp * LayerLayout<kWidth>::floats : 0)) {}
+        floats(sums + (backward ? sizes.threads / kWarp * LayerLayout<kWidth>::kFloats : 0)) {}
 
   /// Rows of a tile: up to inner + width columns; one float more than a warp, so that neither rows nor
   /// columns meet in one bank.

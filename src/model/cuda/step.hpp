@@ -81,11 +81,11 @@ class StepOf final : public Step {
     both(staged_.logits, logits_, samples);
     both(staged_.loss, loss_, 1);
     both(staged_.counts, counts_, 2);
-    state_ = make<float>(layers * StateLayout<kWidth>::rows * static_cast<std::size_t>(shape.cells));
+    state_ = make<float>(layers * StateLayout<kWidth>::kRows * static_cast<std::size_t>(shape.cells));
     plans_ = make<HeadPlan>(layers * kWidth);
     flat_ = make<float>(samples * columns);
     flat_gradient_ = make<float>(samples * columns);
-    partial_sums_ = make<float>(layers * Layer::floats);
+    partial_sums_ = make<float>(layers * Layer::kFloats);
     units_ = make<float>(units);
     unit_gradient_ = make<float>(units);
     slopes_ = make<float>(samples);
@@ -219,8 +219,8 @@ class StepOf final : public Step {
                      weights_ + shape_.hidden_weight, flat_gradient_);
     device_.launch(EncodeBackward<kWidth>{encoder(flat_gradient_, true)}, shape_.samples, sizes_.threads,
                    shared_backward_);
-    const int elements = shape_.layers * Layer::floats;
-    device_.launch(SumSamples{{shape_.samples, shape_.layers, Layer::floats, Layer::in_bias + kWidth, kWidth,
+    const int elements = shape_.layers * Layer::kFloats;
+    device_.launch(SumSamples{{shape_.samples, shape_.layers, Layer::kFloats, Layer::kInBias + kWidth, kWidth,
                                partial_sums_, gradient_}},
                    (elements + kThreads - 1) / kThreads, kThreads, 0);
   }

@@ -56,7 +56,9 @@ at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device)
 
 std::vector<bool> to_host(const at::Tensor& flags) {
   const at::Tensor here = flags.to(at::kCPU).contiguous();
-  return std::vector<bool>(here.data_ptr<bool>(), here.data_ptr<bool>() + here.numel());
+  // Not braced: a list of two pointers is a list of two truths.
+  std::vector<bool> values(here.data_ptr<bool>(), here.data_ptr<bool>() + here.numel());
+  return values;
 }
 
 /// Weights e^(centre k - |centre| key_half) <= 1 of the keys [h, 1, N] for each panel: [h, P, N].
@@ -314,7 +316,7 @@ std::vector<std::int64_t> ScalarAttention::evaluate(const std::vector<std::int64
   return rest;
 }
 
-QkvGradient ScalarAttention::backward(const AttentionState& state, const at::Tensor& gradient) const {
+QkvGradient scalar_backward(const AttentionState& state, const at::Tensor& gradient) {
   QkvGradient result{gradient * state.slope, at::empty(gradient.sizes(), gradient.options()),
                      at::empty(gradient.sizes(), gradient.options())};
   const at::Tensor x = gradient * state.inverse_total;

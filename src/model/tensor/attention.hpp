@@ -45,7 +45,6 @@ class ScalarAttention {
   explicit ScalarAttention(at::Device device);
   at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      AttentionState& state) const;
-  QkvGradient backward(const AttentionState& state, const at::Tensor& gradient) const;
 
  private:
   /// Adds a batch of those heads for which the method's conditions hold; returns the others.
@@ -57,6 +56,9 @@ class ScalarAttention {
   at::Tensor terms_;         // [polynomials], int64
   at::Tensor coefficients_;  // [polynomials, most terms], zero behind the last
 };
+
+/// The way back of ScalarAttention::forward, which left all that it needs.
+QkvGradient scalar_backward(const AttentionState& state, const at::Tensor& gradient);
 
 /// Heads of any width, in N^2 time and pieces of a bounded number of scores: query, key, value [G, N, width],
 /// query scaled.

@@ -242,7 +242,7 @@ class TensorEngine final : public Engine {
                              .reshape({-1, shape_.cells, head_width});
     QkvGradient back;
     if (head_width == 1) {
-      back = attention_.backward(state, g.squeeze(2));
+      back = scalar_backward(state, g.squeeze(2));
     } else {
       back = wide_backward(state, g);
       back.query = back.query * query_scale();
