@@ -24,7 +24,7 @@ The grid:
   --out DIR              where tasks and results go
   --jobs N               so many jobs (one per task, as far as MaxArraySize of the cluster allows)
   --at-once N            no more jobs than this at the same time
-  --ranks-per-task K     ranks that work on one task (all of a job)
+  --ranks-per-task K     ranks that work on one task (1)
   --isolate yes          each task as a job step of its own: a task that is killed harms nobody
 
 END
@@ -84,6 +84,16 @@ fi
 say "$tasks tasks in $jobs jobs of $(((tasks + jobs - 1) / jobs)) at most"
 job_array=0-$((jobs - 1))${grid_at_once:+%$grid_at_once}
 quote_words grid run --out "$grid_out" ${grid_ranks_per_task:+--ranks-per-task "$grid_ranks_per_task"}
-[[ $grid_isolate != yes ]] || quoted+=(--isolate)
+isolated=()
+if [[ $grid_isolate == yes ]]; then
+  quoted+=(--isolate)
+  # The program is started without a launcher and starts the ranks of each task itself.
+  case $launcher in
+    srun) each="srun --exact --mpi=$mpi --ntasks={ranks} --cpus-per-task=$job_cpus_per_rank" ;;
+    mpirun) each="mpirun -n {ranks}" ;;
+  esac
+  isolated=(--launcher "$(printf '%q' "$each")")
+  launcher=none
+fi
 # The share is the job's own to know. Shares count from 0, like the array.
-submit "${quoted[@]}" --chunk "\"\$SLURM_ARRAY_TASK_ID/$jobs\""
+submit "${quoted[@]}" --chunk "\"\$SLURM_ARRAY_TASK_ID/$jobs\"" ${isolated[@]+"${isolated[@]}"}

@@ -4,7 +4,7 @@
 # What happens inside a job. slurm/lib/submit.sh copies this text into every job script, so that a script that
 # was printed, kept or is waiting in the queue needs nothing of the clone but the program. It reads
 #   program   the program                         ranks     how many ranks to start
-#   launcher  srun or mpirun                      mpi       what srun --mpi is told
+#   launcher  srun, mpirun or none                mpi       what srun --mpi is told
 #   requeues  how often a stopped job may go on   stage     variable or folder of a node's own disk; empty: none
 # and defines run_job.
 
@@ -20,6 +20,10 @@ give_up() {
 how_to_start() {
   [[ -x $program ]] || give_up 65 "$program cannot be run on $(hostname)" \
     "Put the program on a file system that compute nodes see, and name it with --program."
+  if [[ $launcher == none ]]; then
+    start=()  # the program starts ranks itself
+    return
+  fi
   if [[ $launcher == mpirun ]]; then
     command -v mpirun >/dev/null || give_up 76 "there is no mpirun on $(hostname)" \
       "Load the MPI module in a file given with --setup, or use --launcher srun."
@@ -76,11 +80,11 @@ run_job() {
   unset SLURM_GPUS_PER_TASK
   # LibTorch would start a thread per core in every rank; the program's own threads are train.threads.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  say "restart ${SLURM_RESTART_COUNT:-0} on ${SLURM_JOB_NODELIST:-?}: ${start[*]} $program $*"
+  say "restart ${SLURM_RESTART_COUNT:-0} on ${SLURM_JOB_NODELIST:-?}: ${start[*]+${start[*]} }$program $*"
   # Slurm's word that time is nearly up (USR1) or that the job must go (TERM) comes to this script; the ranks
   # are told by USR1, which both launchers pass on. mpirun would answer TERM by killing the ranks.
   trap 'stopping=yes; [[ -z $child ]] || kill -USR1 "$child" 2>/dev/null' USR1 TERM
-  "${start[@]}" "$program" "$@" ${staging[@]+"${staging[@]}"} &
+  ${start[@]+"${start[@]}"} "$program" "$@" ${staging[@]+"${staging[@]}"} &
   child=$!
   [[ -z $stopping ]] || kill -USR1 "$child" 2>/dev/null  # came before there was a child to tell
   # A signal interrupts wait, whose result then is not the child's; that of one that is gone can be had again.

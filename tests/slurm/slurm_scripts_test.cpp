@@ -230,6 +230,10 @@ TEST(SubmitGrid, AnArrayHasOneJobPerTaskAsFarAsTheClusterAllows) {
   EXPECT_EQ(array_of(grid(1001, {"--at-once", "2"})), "0-9%2");
   const auto many = grid(1001, {"--ranks-per-node", "4", "--ranks-per-task", "2", "--isolate", "yes"});
   EXPECT_TRUE(contains(many.output, "grid run --out o --ranks-per-task 2 --isolate --chunk ")) << many.output;
+  // The program itself starts each task's ranks; inside a job step of its own it could not.
+  EXPECT_TRUE(contains(many.output, "launcher=none")) << many.output;
+  EXPECT_TRUE(contains(many.output, "--launcher srun\\ --exact\\ --mpi=pmix\\ --ntasks=\\{ranks\\}\\ "))
+      << many.output;
 }
 
 TEST(SubmitGrid, AGridThatCannotBePlannedIsNotSubmitted) {
