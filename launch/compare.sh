@@ -7,12 +7,14 @@
 #   rp    the regulatory potential: SciPy's sparse matrices on one core; time and memory
 #
 #   launch/compare.sh [step] [rp] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
-#                     [--variant NAME] [--cores LIST] [--out DIR] [--dataset F --network F --tfs F [--genes N]]
+#                     [--variant NAME] [--engine NAME,...] [--cores LIST] [--out DIR]
+#                     [--dataset F --network F --tfs F [--genes N] | --run DIR]
 #
 # --quick measures for 2 s instead of 10 s and leaves out torch.compile, which otherwise takes part where a
-# compiler and Python's headers are. --variant: one of tests/benchmarks/pytorch_peer.py. With --dataset the steps of
-# this program train on that data instead of data made in memory; what PyTorch takes does not depend on values. The
-# lines as they were printed stay in DIR, default build/compare. Variables: launch/setup.sh, and
+# compiler and Python's headers are. --variant: one of tests/benchmarks/pytorch_peer.py. --engine: of this program's;
+# default linear,quadratic. With --dataset its steps train on that data instead of data made in memory, with --run on a
+# finished run's data and weights (--cells must be its N): what PyTorch takes does not depend on values. The lines as
+# they were printed stay in DIR, default build/compare. Variables: launch/setup.sh, and
 #
 #   MGRN_PEER_PYTHON=PYTHON  an interpreter that has PyTorch; else one is set up in MGRN_DEPS
 #   MGRN_DATA=DIR            real data for rp: mouse_cortex_snare and annotation; default: beside the clone
@@ -24,19 +26,19 @@ source "$here/lib/python_packages.sh"
 source "$here/lib/build.sh"
 
 parts=() cells=500,1000,2000 batch=128 rounds=5 seconds=10 variant=best cores='' out=$MGRN_ROOT/build/compare
-dataset='' network='' tfs='' genes=500
+dataset='' network='' tfs='' genes=500 run='' engine=linear,quadratic
 sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
 while (($#)); do
   case $1 in
     step | rp) parts+=("$1") ;;
     --quick) rounds=3 seconds=2 variant=eager sizes=(--cells 2000 --genes 2000 --peaks 40000 --tfs 50) ;;
-    --cells | --batch | --rounds | --seconds | --variant | --cores | --out | --dataset | --network | --tfs | --genes)
+    --cells | --batch | --rounds | --seconds | --variant | --cores | --out | --dataset | --network | --tfs | --genes | --run | --engine)
       (($# >= 2)) || fail "$1 needs a value" "launch/compare.sh --help shows the usage."
       printf -v "${1#--}" '%s' "$2"
       shift
       ;;
     --help)
-      sed -n '3,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      sed -n '3,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
     *) fail "unknown argument '$1'" "launch/compare.sh --help shows the usage." ;;
@@ -55,7 +57,13 @@ if [[ -n $dataset ]]; then
     [[ -r $file ]] || fail "cannot read '$file'" "--dataset needs --network and --tfs beside it, all of them files."
   done
   step_data=(--dataset "$dataset" --network "$network" --tfs "$tfs" --genes "$genes")
+elif [[ -n $run ]]; then
+  [[ -d $run && $cells != *,* ]] || fail "--run wants a run's folder, and --cells its number of cells" \
+    "Give --run DIR --cells N."
+  step_data=(--run "$run")
 fi
+[[ $engine =~ ^(linear|quadratic)(,(linear|quadratic))?$ ]] || fail "'$engine' is no list of engines" \
+  "Write --engine linear,quadratic."
 
 set_up_system
 set_up_libtorch
@@ -116,10 +124,12 @@ start_peer() {
 }
 
 own_step() {  # own_step ENGINE N THREADS RANKS
-  local -a launch=()
+  local -a launch=() shape=(--cells-per-sample "$2")
   (($4 == 1)) || launch=("$MGRN_MPIEXEC" -n "$4")
-  on $(($3 * $4)) ${launch[@]+"${launch[@]}"} "$program" bench --stage step --engine "$1" --cells-per-sample "$2" \
-    --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 ${step_data[@]+"${step_data[@]}"} --log-level warning 2>>"$out/bench.log" </dev/null |
+  [[ -z $run ]] || shape=()
+  on $(($3 * $4)) ${launch[@]+"${launch[@]}"} "$program" bench --stage step --engine "$1" \
+    ${shape[@]+"${shape[@]}"} --threads "$3" --batch "$batch" --seconds "$seconds" --rounds 1 \
+    ${step_data[@]+"${step_data[@]}"} --log-level warning 2>>"$out/bench.log" </dev/null |
     grep '"stage":"step"'
 }
 
@@ -135,8 +145,7 @@ compare_steps() {
     for setting in 1,1 2,1 1,2; do
       IFS=, read -r threads ranks <<<"$setting"
       ((${#core_list[@]} >= threads * ranks)) || continue
-      name=n$n-threads$threads-ranks$ranks
-      lines=$out/step-$name
+      lines=$out/step-n$n-threads$threads-ranks$ranks
       rm -f "$lines".*
       peer_variant='-'
       ((${#mgrn_peer[@]} == 0)) ||
@@ -150,16 +159,16 @@ compare_steps() {
           read -r -u "$from_peer" line || fail "PyTorch ended early" "Read $out/pytorch.log."
           tee -a "$lines.jsonl" <<<"$line" | figure median >>"$lines.pytorch"
         fi
-        for engine in linear quadratic; do
-          own_step "$engine" "$n" "$threads" "$ranks" | tee -a "$lines.jsonl" | figure median >>"$lines.$engine"
+        for name in ${engine//,/ }; do
+          own_step "$name" "$n" "$threads" "$ranks" | tee -a "$lines.jsonl" | figure median >>"$lines.$name"
         done
       done
       stop_peer
-      [[ -e $lines.pytorch ]] || : >"$lines.pytorch"
+      touch "$lines".{pytorch,linear,quadratic}
       middle() { local -a s; read -r -a s <<<"$(spread <"$1")"; printf '%s' "${s[1]:--}"; }
-      local to_pytorch='- - -' to_quadratic
+      local to_pytorch='- - -' to_quadratic='- - -'
       [[ ! -s $lines.pytorch ]] || to_pytorch=$(ratios "$lines.linear" "$lines.pytorch" | spread)
-      to_quadratic=$(ratios "$lines.linear" "$lines.quadratic" | spread)
+      [[ ! -s $lines.quadratic ]] || to_quadratic=$(ratios "$lines.linear" "$lines.quadratic" | spread)
       printf '%5s %-9s %-22s %9s %9s %9s   %-20s %-20s\n' "$n" "$ranks x $threads" "$peer_variant" \
         "$(middle "$lines.pytorch")" "$(middle "$lines.linear")" "$(middle "$lines.quadratic")" \
         "${to_pytorch// / / }" "${to_quadratic// / / }"
