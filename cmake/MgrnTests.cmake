@@ -12,6 +12,9 @@
 include(GoogleTest)
 include(MgrnMpiLauncher)
 
+# Stand-ins for libnccl, libcudart and the CUDA module, and the programs that are to find them beside themselves.
+set(MGRN_FAKE_GPU_FOLDER "${PROJECT_BINARY_DIR}/tests/fake_gpu")
+
 set(MGRN_TEST_ENVIRONMENT ${MGRN_MPI_ENVIRONMENT} "MGRN_TEST_PYTHON=${MGRN_TEST_PYTHON}")
 include(MgrnSanitizers)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every backend must do. Included by one test binary that runs it on Self and Thread, and by one that
-// runs it on MPI: each instantiates CommunicatorContract with its worlds.
+// What every backend must do. Included by a test binary for each kind (Self and Thread, MPI, NCCL over
+// either, on a fake or a real GPU): each instantiates CommunicatorContract with its worlds.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,6 +22,8 @@ namespace mgrn::comm {
 struct World {
   std::string name;
   std::function<void(const std::function<void(Communicator&)>&)> run;
+  /// Why it cannot run here; empty where it can. Collective.
+  std::function<std::string()> missing = [] { return std::string(); };
 };
 
 inline void PrintTo(const World& world, std::ostream* out) {
@@ -30,6 +32,11 @@ inline void PrintTo(const World& world, std::ostream* out) {
 
 class CommunicatorContract : public testing::TestWithParam<World> {
  protected:
+  void SetUp() override {
+    if (const std::string reason = GetParam().missing(); !reason.empty()) {
+      GTEST_SKIP() << reason;
+    }
+  }
   void on_all_ranks(const std::function<void(Communicator&)>& program) { GetParam().run(program); }
 };
 
