@@ -79,6 +79,25 @@ TEST_F(CudaDevice, HasTheSameBitsFromAnyCall) {
   }
 }
 
+TEST_F(CudaDevice, SumsOnTheDeviceWithTheBitsOfTheHost) {
+  const Shape shape{.cells = 500};
+  const Parameters parameters = make_parameters(shape, 5);
+  const auto on_device = engine(shape, 16, 0), apart = engine(shape, 16, 0);
+  std::vector<std::uint64_t> got(parameters.values().size()), expected(got.size());
+  FixedPointSum device{.values = got, .scale = 40, .largest = {}};
+  FixedPointSum host{.values = expected, .scale = 40, .largest = {}};
+  // From the third call on the step is a recorded graph.
+  for (const std::uint64_t seed : {3, 4, 5, 6}) {
+    const Samples samples = make_samples(shape, 16, seed);
+    EXPECT_EQ(on_device->accumulate(parameters, samples.batch(), device).loss,
+              apart->Engine::accumulate(parameters, samples.batch(), host).loss);
+  }
+  EXPECT_EQ(on_device->device_sum(device).size(), got.size());
+  on_device->finish(device);
+  EXPECT_EQ(device.largest, host.largest);
+  EXPECT_TRUE(got == expected);
+}
+
 TEST_F(CudaDevice, PredictsAsTheCpuEngine) {
   const Shape shape{.cells = 500};
   const Samples samples = make_samples(shape, 21, 3);

@@ -193,48 +193,120 @@ TEST(CudaKernels, FixedPointIsRoundedToEvenAndSummedExactly) {
   }
 }
 
-TEST(CudaKernels, TheSumOnTheDeviceIsTheGradients) {
+/// gradient() and add_fixed_point(), as an engine without an accumulate() of its own does it.
+StepStatistics add_apart(Engine& engine, const Parameters& parameters, const MicroBatch& batch,
+                         FixedPointSum& sum) {
+  return engine.Engine::accumulate(parameters, batch, sum);
+}
+
+struct Sum {
+  explicit Sum(const Parameters& parameters) : bits(parameters.values().size(), 0xdeadbeefu) {
+    sum.values = bits;
+    sum.scale = 40;
+  }
+  std::vector<std::uint64_t> bits;
+  FixedPointSum sum;
+};
+
+TEST(CudaKernels, TheSumOnTheDeviceHasTheBitsOfTheHosts) {
+  for (const int width : {4, 6, 8}) {
+    for (const double dropout : {0.0, 0.3}) {
+      const Shape shape{.cells = 20, .width = width, .heads = width, .layers = 2, .hidden = 16};
+      const Parameters parameters = make_parameters(shape, 5);
+      const EngineOptions options{.dropout = dropout};
+      const auto engine = cuda::make_cuda_engine(shape, 4, options, emulation());
+      const auto apart = cuda::make_cuda_engine(shape, 4, options, emulation());
+      Sum got(parameters), expected(parameters);
+      for (const std::uint64_t seed : {3, 4, 5}) {
+        // The last micro-batch is a short one.
+        const Samples samples = make_samples(shape, seed == 5 ? 2 : 4, seed);
+        const StepStatistics have = engine->accumulate(parameters, samples.batch(), got.sum);
+        const StepStatistics want = add_apart(*apart, parameters, samples.batch(), expected.sum);
+        EXPECT_EQ(have.loss, want.loss);
+        EXPECT_EQ(have.live_hidden, want.live_hidden);
+      }
+      EXPECT_FALSE(got.sum.fresh);
+      engine->finish(got.sum);
+      EXPECT_EQ(got.sum.largest, expected.sum.largest);
+      EXPECT_TRUE(got.bits == expected.bits) << "width " << width << " dropout " << dropout;
+      // Twice is once: nothing waits any longer.
+      engine->finish(got.sum);
+      EXPECT_TRUE(got.bits == expected.bits);
+    }
+  }
+}
+
+TEST(CudaKernels, TheSumIsThatOfTheCpuEngineToTheGradientsTolerance) {
+  const Shape shape{.cells = 100, .hidden = 32};
+  const Parameters parameters = make_parameters(shape, 31);
+  const auto cpu = cpu::make_fused_engine(shape, 2, {.kind = "linear"});
+  const auto gpu = cuda::make_cuda_engine(shape, 2, {.kind = "linear"}, emulation());
+  Sum got(parameters), expected(parameters);
+  for (const std::uint64_t seed : {3, 4, 5}) {
+    const Samples samples = make_samples(shape, 2, seed);
+    gpu->accumulate(parameters, samples.batch(), got.sum);
+    cpu->accumulate(parameters, samples.batch(), expected.sum);
+  }
+  gpu->finish(got.sum);
+  cpu->finish(expected.sum);
+  std::vector<float> have(got.bits.size()), want(got.bits.size());
+  to_float(got.bits, 3, 40, 1, have);
+  to_float(expected.bits, 3, 40, 1, want);
+  for (const ParameterView& view : parameters.views()) {
+    double difference = 0, norm = 1e-6;
+    for (std::size_t i = view.offset; i < view.offset + view.size; ++i) {
+      difference += std::pow(static_cast<double>(have[i]) - static_cast<double>(want[i]), 2);
+      norm += std::pow(static_cast<double>(want[i]), 2);
+    }
+    EXPECT_LE(std::sqrt(difference), 1e-5 * std::sqrt(norm)) << view.name;
+  }
+}
+
+TEST(CudaKernels, TheSumOnTheDeviceMayBeReducedThereAndStartsAnewWithTheCallers) {
   const Shape shape{.cells = 20, .layers = 1, .hidden = 8};
   const Samples samples = make_samples(shape, 2, 5);
   const Parameters parameters = make_parameters(shape, 5);
-  const cuda::Api& api = emulation();
-  const auto views = parameters.views();
-  const cuda::StepShape step_shape{.samples = 2,
-                                   .cells = 20,
-                                   .width = 4,
-                                   .layers = 1,
-                                   .hidden = 8,
-                                   .dropout = 0,
-                                   .dropout_scale = 1,
-                                   .polynomial_count = 0,
-                                   .weights = static_cast<std::int64_t>(parameters.values().size()),
-                                   .hidden_weight = static_cast<std::int64_t>(views[12].offset),
-                                   .hidden_bias = static_cast<std::int64_t>(views[13].offset),
-                                   .logit_weight = static_cast<std::int64_t>(views[14].offset),
-                                   .logit_bias = static_cast<std::int64_t>(views[15].offset)};
-  const std::vector<float> positions(80);
-  cuda::Message message{};
-  cuda::Step* step = api.create(&step_shape, nullptr, positions.data(), 0, &message);
-  ASSERT_NE(step, nullptr) << message.text;
-  std::vector<float> gradient(parameters.values().size());
-  std::vector<std::uint64_t> sum(gradient.size());
-  const cuda::StepInputs in{parameters.values().data(), samples.inputs.data(), samples.labels.data(),
-                            samples.weights.data(), nullptr};
-  cuda::StepOutputs out{gradient.data(), nullptr, 0, 0};
-  std::uint32_t largest = 0;
-  for (int round = 0; round < 2; ++round) {
-    ASSERT_EQ(api.gradient(step, &in, &out, &message), 0) << message.text;
-    ASSERT_EQ(api.add_to_sum(step, 0x1p40, &largest, &message), 0);
-    ASSERT_EQ(api.take_sum(step, sum.data(), &message), 0);
-    float most = 0;
-    for (std::size_t i = 0; i < sum.size(); ++i) {
-      const auto value = static_cast<std::int64_t>(sum[i] - 0x4338000000000000ull);
-      ASSERT_EQ(value, std::llrint(std::ldexp(static_cast<double>(gradient[i]), 40)));
-      most = std::max(most, std::fabs(gradient[i]));
-    }
-    EXPECT_EQ(largest, std::bit_cast<std::uint32_t>(most));
-  }
-  api.destroy(step);
+  const auto engine = cuda::make_cuda_engine(shape, 2, {}, emulation());
+  const auto apart = cuda::make_cuda_engine(shape, 2, {}, emulation());
+  Sum once(parameters), sum(parameters);
+  add_apart(*apart, parameters, samples.batch(), once.sum);
+  // A step that is given up leaves its sum behind on the device; the next one does not see it.
+  engine->accumulate(parameters, samples.batch(), sum.sum);
+  sum.sum.fresh = true;
+  engine->accumulate(parameters, samples.batch(), sum.sum);
+  const std::span<std::uint64_t> place = engine->device_sum(sum.sum);
+  ASSERT_EQ(place.size(), sum.bits.size());
+  EXPECT_TRUE(std::ranges::equal(place, once.bits));
+  for (std::uint64_t& value : place) value *= 3;  // two more ranks with the same sum
+  engine->finish(sum.sum);
+  for (std::size_t i = 0; i < place.size(); ++i) ASSERT_EQ(sum.bits[i], 3 * once.bits[i]);
+  // What the host has already is added to.
+  engine->accumulate(parameters, samples.batch(), sum.sum);
+  engine->finish(sum.sum);
+  for (std::size_t i = 0; i < place.size(); ++i) ASSERT_EQ(sum.bits[i], 4 * once.bits[i]);
+  // A rank without a micro-batch takes part with zeros.
+  sum.sum.fresh = true;
+  const std::span<std::uint64_t> zeros = engine->device_sum(sum.sum);
+  EXPECT_EQ(std::ranges::count(zeros, 0u), static_cast<std::ptrdiff_t>(zeros.size()));
+  EXPECT_FALSE(sum.sum.fresh);
+  engine->finish(sum.sum);
+  EXPECT_EQ(std::ranges::count(sum.bits, 0u), static_cast<std::ptrdiff_t>(sum.bits.size()));
+  EXPECT_TRUE(cpu::make_fused_engine(shape, 2, {})->device_sum(sum.sum).empty());
+}
+
+TEST(CudaKernels, ASumOutOfRangeOrNotFiniteShowsInItsLargestBits) {
+  const Shape shape{.cells = 20, .layers = 1, .hidden = 8};
+  Samples samples = make_samples(shape, 2, 5);
+  const Parameters parameters = make_parameters(shape, 5);
+  const auto engine = cuda::make_cuda_engine(shape, 2, {}, emulation());
+  Sum sum(parameters);
+  engine->accumulate(parameters, samples.batch(), sum.sum);
+  EXPECT_LT(sum.sum.largest.back(), fixed_point_limit(40));
+  samples.inputs[7] = std::nanf("");
+  engine->accumulate(parameters, samples.batch(), sum.sum);
+  EXPECT_GE(sum.sum.largest.back(), 0x7f800000u);
+  sum.sum.values = std::span(sum.bits).first(3);
+  EXPECT_THROW(engine->accumulate(parameters, samples.batch(), sum.sum), base::InternalError);
 }
 
 TEST(CudaKernels, LayoutIsThatOfTheWeights) {
@@ -274,6 +346,7 @@ TEST(CudaEngine, NamesItselfAndRefusesWhatItCannotDo) {
       << "too large for a block";
   EXPECT_EQ(cuda::api_of<test::EmulatedDevice<>>(cuda::kApiVersion + 1), nullptr);
   cuda::Api nothing = emulation();
+  EXPECT_THROW(cuda::make_cuda_engine(shape, 2, {.gpu = 4}, nothing), base::InternalError);
   nothing.device_count = [](cuda::Message*) { return 0; };
   EXPECT_EQ(key_of(shape, {}, nothing), "train.device");
   EXPECT_THROW(cuda::open_module("no/such/module.so"), base::UsageError);

@@ -37,6 +37,7 @@ struct EngineOptions {
   /// the attention probabilities, which linear-time attention never forms. 0 to 0.99.
   double dropout = 0;
   std::string device = "auto";  ///< auto | cpu | cuda (train.device); auto is the processor
+  int gpu = 0;                  ///< for cuda: its number among the GPUs that this process sees
 };
 
 /// How a head of one column was computed, which its values decide.
@@ -76,6 +77,10 @@ class Engine {
   virtual StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                                     FixedPointSum& sum);
   virtual void finish(FixedPointSum& sum);
+  /// Where what waits for finish() lies, in the memory of the GPU: all of `sum`, complete, zero where nothing
+  /// was added, so that it may be reduced in place there before finish() fetches it. Empty for engines that
+  /// add in the host's memory.
+  virtual std::span<std::uint64_t> device_sum(FixedPointSum& sum);
 
   /// predict(), with a look at every head on the way: by sample, layer and head, as training computes them.
   /// Visits none where heads are wider than a column, or where no way is chosen by the values (reference,

@@ -162,7 +162,7 @@ class CudaDevice {
   std::size_t shared_limit_ = 0;
   cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
-  std::array<Graph, 2> graphs_;
+  std::array<Graph, kGraphs> graphs_;
   std::vector<void*> memory_, staging_;
 };
 

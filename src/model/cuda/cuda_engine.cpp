@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -63,7 +64,7 @@ std::vector<Polynomial> polynomials() {
 
 class CudaEngine final : public Engine {
  public:
-  CudaEngine(const Shape& shape, int micro_batch, double dropout, const Api& api)
+  CudaEngine(const Shape& shape, int micro_batch, double dropout, int gpu, const Api& api)
       : shape_(shape),
         layout_(shape),
         micro_batch_(micro_batch),
@@ -94,7 +95,7 @@ class CudaEngine final : public Engine {
     const std::vector<double> table = positional_encoding(shape);
     const std::vector<float> positions(table.begin(), table.end());
     Message message{};
-    step_ = api_.create(&step, polynomials().data(), positions.data(), 0, &message);
+    step_ = api_.create(&step, polynomials().data(), positions.data(), gpu, &message);
     if (step_ == nullptr) {
       refuse("the CUDA kernels cannot compute this model", message.text,
              "Set train.engine to tensor, or train.device to cpu.");
@@ -128,6 +129,68 @@ class CudaEngine final : public Engine {
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
     check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
+    const StepInputs in = prepare(parameters, batch);
+    StepOutputs out{gradient.data(), nullptr, 0, 0};
+    Message message{};
+    check(api_.gradient(step_, &in, &out, &message), message);
+    return {out.loss, out.live_hidden};
+  }
+
+  // The sum stays on the device until finish(): per micro-batch only the loss and two counts come back.
+  StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
+                            FixedPointSum& sum) override {
+    check_micro_batch(shape_, parameters, batch, layout_.values(), micro_batch_, dropout_ > 0);
+    check_sum(sum);
+    const StepInputs in = prepare(parameters, batch);
+    begin(sum);
+    StepOutputs out{nullptr, nullptr, 0, 0};
+    std::uint32_t largest = 0;
+    Message message{};
+    check(api_.accumulate(step_, &in, std::ldexp(1.0, sum.scale), &out, &largest, &message), message);
+    sum.largest.push_back(largest);
+    return {out.loss, out.live_hidden};
+  }
+
+  std::span<std::uint64_t> device_sum(FixedPointSum& sum) override {
+    check_sum(sum);
+    begin(sum);
+    std::uint64_t* place = nullptr;
+    Message message{};
+    check(api_.sum_place(step_, &place, &message), message);
+    return {place, layout_.values().size()};
+  }
+
+  void finish(FixedPointSum& sum) override {
+    if (!waiting_) return;
+    check_sum(sum);
+    waiting_ = false;
+    fetched_.resize(overwrite_ ? 0 : sum.values.size());
+    Message message{};
+    check(api_.take_sum(step_, overwrite_ ? sum.values.data() : fetched_.data(), &message), message);
+    for (std::size_t i = 0; i < fetched_.size(); ++i) sum.values[i] += fetched_[i];
+  }
+
+ private:
+  /// The device's sum starts with the caller's, or anew after finish().
+  void begin(FixedPointSum& sum) {
+    if (!sum.fresh && waiting_) return;
+    Message message{};
+    check(api_.begin_sum(step_, &message), message);
+    overwrite_ = sum.fresh;
+    waiting_ = true;
+    sum.fresh = false;
+  }
+
+  void check_sum(const FixedPointSum& sum) const {
+    if (sum.values.size() != layout_.values().size()) {
+      throw base::InternalError({.what = "an engine was handed a sum of the wrong size",
+                                 .expected = std::to_string(layout_.values().size()) + " values",
+                                 .got = std::to_string(sum.values.size()),
+                                 .hint = "Report this as a defect of the program."});
+    }
+  }
+
+  StepInputs prepare(const Parameters& parameters, const MicroBatch& batch) {
     std::ranges::fill(inputs_, 0.0f);
     std::ranges::fill(labels_, 0.0f);
     std::ranges::fill(weights_, 0.0f);
@@ -140,15 +203,10 @@ class CudaEngine final : public Engine {
                    std::span(masks_).subspan(row * sample_mask_words(), sample_mask_words()));
       }
     }
-    const StepInputs in{parameters.values().data(), inputs_.data(), labels_.data(), weights_.data(),
-                        dropout_ > 0 ? masks_.data() : nullptr};
-    StepOutputs out{gradient.data(), logits_.data(), 0, 0};
-    Message message{};
-    check(api_.gradient(step_, &in, &out, &message), message);
-    return {out.loss, out.live_hidden};
+    return {parameters.values().data(), inputs_.data(), labels_.data(), weights_.data(),
+            dropout_ > 0 ? masks_.data() : nullptr};
   }
 
- private:
   static void check(int failed, const Message& message) {
     if (failed != 0) {
       throw base::InternalError(
@@ -185,6 +243,9 @@ class CudaEngine final : public Engine {
   const Api& api_;
   std::vector<float> inputs_, labels_, weights_, logits_;
   std::vector<std::uint32_t> masks_;
+  std::vector<std::uint64_t> fetched_;
+  bool waiting_ = false;    // the device holds a sum that finish() has to fetch
+  bool overwrite_ = false;  // nothing of it is in the host's memory yet
   Step* step_ = nullptr;
 };
 
@@ -234,11 +295,18 @@ std::unique_ptr<Engine> make_cuda_engine(const Shape& shape, int micro_batch, co
          .hint = "Set train.engine to tensor, or train.device to cpu."});
   }
   Message message{};
-  if (api.device_count(&message) < 1) {
+  const int gpus = api.device_count(&message);
+  if (gpus < 1) {
     refuse("there is no GPU to compute on", message.text,
            "Run where a GPU and its driver are, or set train.device to cpu.");
   }
-  return std::make_unique<CudaEngine>(shape, micro_batch, options.dropout, api);
+  if (options.gpu < 0 || options.gpu >= gpus) {
+    throw base::InternalError({.what = "an engine was asked for a GPU that is not there",
+                               .expected = "a number below " + std::to_string(gpus),
+                               .got = std::to_string(options.gpu),
+                               .hint = "Report this as a defect of the program."});
+  }
+  return std::make_unique<CudaEngine>(shape, micro_batch, options.dropout, options.gpu, api);
 }
 
 }  // namespace mgrn::model::cuda

@@ -23,11 +23,16 @@
 
 namespace mgrn::model::cuda {
 
+/// Numbers that replay() is called with: predict, gradient, accumulate.
+inline constexpr int kGraphs = 3;
+
 struct Step {
   virtual ~Step() = default;
   virtual void predict(const StepInputs& inputs, StepOutputs& outputs) = 0;
   virtual void gradient(const StepInputs& inputs, StepOutputs& outputs) = 0;
-  virtual std::uint32_t add_to_sum(double factor) = 0;
+  virtual void begin_sum() = 0;
+  virtual std::uint32_t accumulate(const StepInputs& inputs, double factor, StepOutputs& outputs) = 0;
+  virtual std::uint64_t* sum_place() = 0;
   virtual void take_sum(std::uint64_t* sum) = 0;
 };
 
@@ -116,12 +121,7 @@ class StepOf final : public Step {
     device_.select();
     stage(inputs);
     device_.replay(1, [&] {
-      upload_inputs(true);
-      // Gaps between tensors belong to nobody, and their gradient is zero.
-      device_.zero(gradient_, weights() * sizeof(float));
-      device_.zero(counts_, 2 * sizeof(std::uint32_t));
-      forward(true);
-      backward();
+      forward_and_backward();
       device_.download(staged_.gradient, gradient_, weights() * sizeof(float));
       device_.download(staged_.logits, logits_, samples() * sizeof(float));
       device_.download(staged_.loss, loss_, sizeof(double));
@@ -134,21 +134,38 @@ class StepOf final : public Step {
     outputs.live_hidden = staged_.counts[0];
   }
 
-  std::uint32_t add_to_sum(double factor) override {
+  void begin_sum() override {
     device_.select();
-    device_.zero(counts_ + 1, sizeof(std::uint32_t));
+    device_.zero(sum_, weights() * sizeof(std::uint64_t));
+  }
+
+  std::uint32_t accumulate(const StepInputs& inputs, double factor, StepOutputs& outputs) override {
+    device_.select();
+    stage(inputs);
+    device_.replay(2, [&] {
+      forward_and_backward();
+      device_.download(staged_.loss, loss_, sizeof(double));
+    });
+    // Not recorded: the factor changes from step to step.
     device_.launch(AddFixedPoint{{shape_.weights, factor, gradient_, sum_, counts_ + 1}},
                    static_cast<int>(std::min<std::int64_t>(1024, (shape_.weights + kThreads - 1) / kThreads)),
                    kThreads, 0);
-    device_.download(staged_.counts + 1, counts_ + 1, sizeof(std::uint32_t));
+    device_.download(staged_.counts, counts_, 2 * sizeof(std::uint32_t));
     device_.finish();
+    outputs.loss = *staged_.loss;
+    outputs.live_hidden = staged_.counts[0];
     return staged_.counts[1];
+  }
+
+  std::uint64_t* sum_place() override {
+    device_.select();
+    device_.finish();
+    return sum_;
   }
 
   void take_sum(std::uint64_t* sum) override {
     device_.select();
     device_.download(sum, sum_, weights() * sizeof(std::uint64_t));
-    device_.zero(sum_, weights() * sizeof(std::uint64_t));
     device_.finish();
   }
 
@@ -178,6 +195,15 @@ class StepOf final : public Step {
     if (!train) return;
     device_.upload(labels_, staged_.labels, samples() * sizeof(float));
     if (mask_count_ > 0) device_.upload(masks_, staged_.masks, mask_count_ * sizeof(std::uint32_t));
+  }
+
+  void forward_and_backward() {
+    upload_inputs(true);
+    // Gaps between tensors belong to nobody, and their gradient is zero.
+    device_.zero(gradient_, weights() * sizeof(float));
+    device_.zero(counts_, 2 * sizeof(std::uint32_t));
+    forward(true);
+    backward();
   }
 
   EncoderArguments encoder(float* flat, bool train) const {
@@ -297,10 +323,14 @@ const Api* api_of(std::uint32_t version) {
           [](Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message) {
             return guarded(message, [&] { step->gradient(*inputs, *outputs); });
           },
-      .add_to_sum =
-          [](Step* step, double factor, std::uint32_t* largest, Message* message) {
-            return guarded(message, [&] { *largest = step->add_to_sum(factor); });
+      .begin_sum = [](Step* step, Message* message) { return guarded(message, [&] { step->begin_sum(); }); },
+      .accumulate =
+          [](Step* step, const StepInputs* inputs, double factor, StepOutputs* outputs,
+             std::uint32_t* largest, Message* message) {
+            return guarded(message, [&] { *largest = step->accumulate(*inputs, factor, *outputs); });
           },
+      .sum_place = [](Step* step, std::uint64_t** place,
+                      Message* message) { return guarded(message, [&] { *place = step->sum_place(); }); },
       .take_sum = [](Step* step, std::uint64_t* sum,
                      Message* message) { return guarded(message, [&] { step->take_sum(sum); }); }};
   return version == kApiVersion ? &api : nullptr;

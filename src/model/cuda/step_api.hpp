@@ -12,7 +12,7 @@
 namespace mgrn::model::cuda {
 
 /// Raised with every change of this file or of layout.hpp.
-inline constexpr std::uint32_t kApiVersion = 1;
+inline constexpr std::uint32_t kApiVersion = 2;
 inline constexpr const char* kApiSymbol = "multigrnformer_cuda_api";
 
 struct Message {
@@ -38,8 +38,8 @@ struct StepInputs {
 };
 
 struct StepOutputs {
-  float* gradient;  ///< [shape.weights]; null for predictions
-  float* logits;    ///< [samples]
+  float* gradient;  ///< [shape.weights]; null for predictions and accumulate
+  float* logits;    ///< [samples]; null where nobody asks
   double loss;
   std::uint32_t live_hidden;
 };
@@ -56,10 +56,13 @@ struct Api {
   void (*destroy)(Step* step);
   int (*predict)(Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message);
   int (*gradient)(Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message);
-  /// The last gradient, added to a sum in 64-bit fixed point that stays on the device
-  /// (train/fixed_point.hpp). `largest` receives the largest bits(|value|).
-  int (*add_to_sum)(Step* step, double factor, std::uint32_t* largest, Message* message);
-  /// Copies that sum, [shape.weights], and starts anew from zero.
+  /// A sum of gradients in 64-bit fixed point that stays on the device, [shape.weights]. begin_sum makes it
+  /// zero; accumulate adds one micro-batch's gradient times `factor` as model/fixed_point.hpp does, and tells
+  /// the largest bits(|value|); take_sum copies it. sum_place is where it lies there, all additions done.
+  int (*begin_sum)(Step* step, Message* message);
+  int (*accumulate)(Step* step, const StepInputs* inputs, double factor, StepOutputs* outputs,
+                    std::uint32_t* largest, Message* message);
+  int (*sum_place)(Step* step, std::uint64_t** place, Message* message);
   int (*take_sum)(Step* step, std::uint64_t* sum, Message* message);
 };
 

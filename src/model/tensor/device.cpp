@@ -19,7 +19,7 @@ namespace {
 
 }  // namespace
 
-c10::Device open_device(const std::string& name) {
+c10::Device open_device(const std::string& name, int gpu) {
   if (name != "cuda") return c10::Device(c10::kCPU);
   // Loading it registers its devices; it stays loaded.
   if (!at::globalContext().hasCUDA() && dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
@@ -30,7 +30,7 @@ c10::Device open_device(const std::string& name) {
   if (!at::globalContext().hasCUDA()) {
     refuse("LibTorch finds no GPU", "Run where a GPU and its driver are, or set train.device to cpu.");
   }
-  return c10::Device(c10::kCUDA);
+  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu));
 }
 
 }  // namespace mgrn::model::tensor

@@ -356,7 +356,8 @@ std::unique_ptr<Engine> make_tensor_engine(const Shape& shape, int micro_batch,
                             .got = options.isa,
                             .hint = "Set train.isa to auto, or train.engine to quadratic or linear."});
   }
-  return std::make_unique<TensorEngine>(shape, micro_batch, options.dropout, open_device(options.device));
+  return std::make_unique<TensorEngine>(shape, micro_batch, options.dropout,
+                                        open_device(options.device, options.gpu));
 }
 
 }  // namespace mgrn::model::tensor
