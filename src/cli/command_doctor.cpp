@@ -16,6 +16,7 @@
 #include "multigrnformer/cli/output.hpp"
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/comm/nccl.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "multigrnformer/comm/slurm_job.hpp"
 #include "multigrnformer/comm/topology.hpp"
@@ -104,6 +105,7 @@ void run(Config& config, comm::Communicator& world) {
   const auto job = comm::find_slurm_job();
   line("Slurm", slurm_report(job));
   line("CUDA", model::describe_cuda());
+  line("NCCL", comm::describe_nccl());
   line("folder", folder_report(world, config.out.empty() ? std::filesystem::current_path() : config.out));
   line("all-reduce", reduction_report(world));
   print_result(world, text);

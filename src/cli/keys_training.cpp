@@ -133,6 +133,10 @@ void add_train_keys(KeyTable& table, Config& config) {
                      "exact: the same bits on any number of ranks");
   table.text("train.device", "auto|cpu|cuda", settings.device,
              "where the model is computed; auto: the processor");
+  table
+      .boolean("train.share_gpus", settings.share_gpus,
+               "let ranks beyond the number of GPUs share them: for tests, it gains no speed")
+      .result = false;
   table.integer("train.threads", settings.threads, 1, 1024, "threads per rank").result = false;
   table
       .integer("train.checkpoint_every", settings.checkpoint_every, 0, kMany,

@@ -7,7 +7,7 @@
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::train {
-ComputeTeam::ComputeTeam(const Settings& settings)
+ComputeTeam::ComputeTeam(const Settings& settings, int gpu)
     : shape_(settings.shape), micro_batch_(settings.micro_batch) {
   if (settings.threads < 1) {
     throw base::UsageError({.what = "illegal number of threads",
@@ -20,6 +20,7 @@ ComputeTeam::ComputeTeam(const Settings& settings)
   errors_.resize(threads);
   model::EngineOptions options = settings.engine;
   options.device = settings.device;
+  options.gpu = gpu;
   for (std::size_t thread = 0; thread < threads; ++thread) {
     engines_.push_back(model::make_engine(shape_, micro_batch_, options));
   }

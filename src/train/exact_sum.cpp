@@ -50,6 +50,7 @@ class ExactSum final : public GradientSum {
     sum_.fresh = true;
     sum_.largest.clear();
     statistics_.clear();
+    reduced_ = false;
   }
 
   void add(std::span<const float> gradient, const UnitStatistics& statistics) override {
@@ -61,10 +62,12 @@ class ExactSum final : public GradientSum {
 
   model::FixedPointSum* direct() override { return &sum_; }
   void note(const UnitStatistics& statistics) override { statistics_.push_back(statistics); }
+  void set_reduced() override { reduced_ = true; }
 
   void merge(GradientSum& other) override {
     auto* that = dynamic_cast<ExactSum*>(&other);
-    if (that == nullptr || that->parameters_ != parameters_ || that->sum_.scale != sum_.scale) {
+    if (that == nullptr || that->parameters_ != parameters_ || that->sum_.scale != sum_.scale ||
+        that->reduced_ != reduced_) {
       throw base::InternalError({.what = "gradient sums of unlike kind, size or scale cannot be merged",
                                  .hint = "Report this as a defect."});
     }
@@ -86,8 +89,9 @@ class ExactSum final : public GradientSum {
     count_units();
     extra(kScale) = static_cast<std::uint64_t>(sum_.scale);
     extra(kScaleSquared) = static_cast<std::uint64_t>(sum_.scale) * static_cast<std::uint64_t>(sum_.scale);
-    communicator.all_reduce(std::span(reinterpret_cast<std::int64_t*>(buffer_.data()), buffer_.size()),
-                            comm::Reduction::sum);
+    // The values before the counters, unless they are reduced already.
+    const std::span values(reinterpret_cast<std::int64_t*>(buffer_.data()), buffer_.size());
+    communicator.all_reduce(reduced_ ? values.subspan(parameters_) : values, comm::Reduction::sum);
     ReductionOutcome outcome;
     outcome.units = counter(kUnits);
     outcome.units_non_finite = counter(kNonFinite);
@@ -168,6 +172,7 @@ class ExactSum final : public GradientSum {
   base::LargeArray<std::uint64_t> buffer_;  // gradient, then the extras; unsigned because it wraps
   model::FixedPointSum sum_;                // of the buffer's gradient
   std::vector<UnitStatistics> statistics_;
+  bool reduced_ = false;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
 #include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/sources.hpp"
 #include "multigrnformer/train/weights.hpp"
@@ -102,6 +103,7 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
   Candidates found;
   std::unique_ptr<model::Parameters> weights;
   std::unique_ptr<ComputeTeam> team;
+  const comm::GpuBinding gpu = choose_gpu(settings, communicator);
   comm::agree(communicator, [&] {
     if (request.votes < 1) {
       throw base::UsageError({.what = "illegal number of votes",
@@ -111,7 +113,7 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
                               .hint = "set predict.votes = 5"});
     }
     weights = std::make_unique<model::Parameters>(finished_weights(request.run, settings.shape));
-    team = std::make_unique<ComputeTeam>(settings);
+    team = std::make_unique<ComputeTeam>(settings, gpu.device);
     found.source = load_network(settings, paths_of(settings, request));
   });
   load_samples(settings, request, found.source, communicator);

@@ -43,7 +43,7 @@ void for_each_line(std::string_view text, Visit&& visit) {
 }
 
 // The first ones are those without influence.
-constexpr std::size_t kWithoutInfluence = 9;
+constexpr std::size_t kWithoutInfluence = 10;
 constexpr std::string_view kCompared[] = {"config",
                                           "data.stage",
                                           "log-level",
@@ -52,6 +52,7 @@ constexpr std::string_view kCompared[] = {"config",
                                           "runs",
                                           "train.checkpoint_every",
                                           "train.keep_checkpoints",
+                                          "train.share_gpus",
                                           "train.threads",
                                           "cross.target",
                                           "cross.target_split",

@@ -24,6 +24,7 @@
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/leak.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
@@ -143,15 +144,14 @@ std::string host_name() {
   return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
 }
 
-/// Collective. Host of every rank, by rank; on every rank.
-base::Json host_list(comm::Communicator& communicator) {
-  const std::string mine = host_name();
-  base::Json hosts = base::Json::array();
+/// Collective. The name that each rank gives, by rank; on every rank.
+base::Json gathered_names(comm::Communicator& communicator, const std::string& mine) {
+  base::Json names = base::Json::array();
   for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(mine)))) {
     const auto letters = comm::from_bytes<char>(bytes);
-    hosts.push_back(std::string(letters.begin(), letters.end()));
+    names.push_back(std::string(letters.begin(), letters.end()));
   }
-  return hosts;
+  return names;
 }
 
 base::Json input_entry(const fs::path& file) {
@@ -250,8 +250,9 @@ class Run {
       return *result;
     }
     task_ = load_task(settings_, communicator_);
+    gpu_ = choose_gpu(settings_, communicator_);
     comm::agree(communicator_, [&] {
-      team_ = std::make_unique<ComputeTeam>(settings_);
+      team_ = std::make_unique<ComputeTeam>(settings_, gpu_.device);
       identify();
     });
     comm::require_same(communicator_, "the run's settings and inputs", comparable_text(settings_, identity_));
@@ -267,8 +268,12 @@ class Run {
     }
     begin(state.step);
     try {
-      const TrainingOutcome outcome =
-          train_model(settings_, task_, *team_, folder_, identity_, state, communicator_, hooks_);
+      const auto between_gpus = connect_gpus(settings_, gpu_, communicator_);
+      const TrainingOutcome outcome = train_model(settings_, task_, *team_, folder_, identity_, state,
+                                                  communicator_, between_gpus.get(), hooks_);
+      if (between_gpus) {
+        between_gpus->close();
+      }
       base::Json result = finish(outcome);
       on_root([&] { folder_.end("finished"); });
       base::info("results are in " + folder_.path().string());
@@ -329,7 +334,8 @@ class Run {
   }
 
   void begin(std::int64_t step) {
-    const base::Json hosts = host_list(communicator_);
+    const base::Json hosts = gathered_names(communicator_, host_name());
+    const base::Json gpus = gathered_names(communicator_, gpu_.uuid);
     on_root([&] {
       base::create_directories(folder_.path());
       // Weights, two moments and the best epoch's weights per checkpoint, one more while writing, and the
@@ -342,6 +348,7 @@ class Run {
       folder_.begin(settings_.config_text, run_facts(settings_, task_, identity_),
                     {{"command_line", command_line()},
                      {"hosts", hosts},
+                     {"gpus", gpus},
                      {"ranks", communicator_.size()},
                      {"backend", communicator_.backend()},
                      {"threads", settings_.threads},
@@ -466,6 +473,7 @@ class Run {
   const Hooks& hooks_;
   RunFolder folder_;
   Task task_;
+  comm::GpuBinding gpu_;
   std::unique_ptr<ComputeTeam> team_;
   Identity identity_;
 };

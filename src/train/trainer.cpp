@@ -56,7 +56,7 @@ class Trainer {
  public:
   Trainer(const Settings& settings, const Task& task, ComputeTeam& team, const RunFolder& folder,
           const Identity& identity, TrainingState& state, comm::Communicator& communicator,
-          const Hooks& hooks)
+          comm::DeviceCommunicator* between_gpus, const Hooks& hooks)
       : settings_(settings),
         task_(task),
         team_(team),
@@ -64,6 +64,7 @@ class Trainer {
         identity_(identity),
         state_(state),
         communicator_(communicator),
+        between_gpus_(between_gpus),
         hooks_(hooks),
         checkpoints_(folder.path(), settings.keep_checkpoints),
         adam_(state.parameters, settings.adam),
@@ -75,6 +76,7 @@ class Trainer {
                                                : make_float_sum(gradient_.size()));
     }
     buffers_.resize(sums_.size());
+    on_gpu_.resize(sums_.size());
     std::copy(state.first_moment.begin(), state.first_moment.end(), adam_.first_moment().begin());
     std::copy(state.second_moment.begin(), state.second_moment.end(), adam_.second_moment().begin());
     adam_.set_steps(state.adam_steps);
@@ -152,8 +154,10 @@ class Trainer {
         sums_[0]->merge(*sums_[thread]);
       }
       const std::size_t samples = plan.batch(step).size();
-      const ReductionOutcome reduced =
-          sums_[0]->reduce(communicator_, static_cast<double>(samples), gradient_);
+      // What GPUs have reduced leaves a few counters: those are quicker over the host.
+      const bool through_gpus = between_gpus_ != nullptr && !reduced_on_gpus_;
+      comm::Communicator& reducer = through_gpus ? *between_gpus_ : communicator_;
+      const ReductionOutcome reduced = sums_[0]->reduce(reducer, static_cast<double>(samples), gradient_);
       if (reduced.units != static_cast<std::int64_t>(units)) {
         throw base::InternalError({.what = "micro-batches were lost between the ranks",
                                    .expected = std::to_string(units),
@@ -185,9 +189,7 @@ class Trainer {
              unit += threads * ranks) {
           compute_unit(thread, unit, plan.unit(step, unit));
         }
-        if (auto* direct = sums_[static_cast<std::size_t>(thread)]->direct()) {
-          team_.engine(thread).finish(*direct);
-        }
+        close_sum(thread);
       });
     } catch (...) {
       failure = std::current_exception();
@@ -202,7 +204,47 @@ class Trainer {
     if (word[0] != 0) {
       comm::throw_agreed(communicator_, failure);
     }
+    reduce_on_gpus();
     return static_cast<int>(word[1]);
+  }
+
+  /// Brings this thread's sum into the host's memory; one that other ranks' GPUs will add to stays where it
+  /// is.
+  void close_sum(int thread) {
+    const auto place = static_cast<std::size_t>(thread);
+    model::FixedPointSum* direct = sums_[place]->direct();
+    on_gpu_[place] = {};
+    if (direct == nullptr || hooks_.tamper) {
+      return;
+    }
+    if (between_gpus_ != nullptr) {
+      on_gpu_[place] = team_.engine(thread).device_sum(*direct);
+    }
+    if (on_gpu_[place].empty()) {
+      team_.engine(thread).finish(*direct);
+    }
+  }
+
+  /// Collective. Ranks have engines of one kind, so that all reduce here or none does.
+  void reduce_on_gpus() {
+    reduced_on_gpus_ = false;
+    for (const auto& sum : on_gpu_) {
+      if (!sum.empty()) {
+        reduced_on_gpus_ = true;
+        between_gpus_->all_reduce_on_device({reinterpret_cast<std::int64_t*>(sum.data()), sum.size()},
+                                            comm::Reduction::sum);
+      }
+    }
+    if (!reduced_on_gpus_) {
+      return;
+    }
+    comm::agree(communicator_, [&] {
+      for (int thread = 0; thread < team_.threads(); ++thread) {
+        GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
+        team_.engine(thread).finish(*sum.direct());
+        sum.set_reduced();
+      }
+    });
   }
 
   struct Buffers {
@@ -497,6 +539,7 @@ class Trainer {
   const Identity& identity_;
   TrainingState& state_;
   comm::Communicator& communicator_;
+  comm::DeviceCommunicator* between_gpus_;  // null: gradients are reduced over communicator_
   const Hooks& hooks_;
   CheckpointStore checkpoints_;
   Adam adam_;
@@ -504,6 +547,8 @@ class Trainer {
   base::LargeArray<float> gradient_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
   std::vector<Buffers> buffers_;                    // one per thread
+  std::vector<std::span<std::uint64_t>> on_gpu_;    // one per thread: a sum in the GPU's memory, or empty
+  bool reduced_on_gpus_ = false;                    // this step's sums hold those of all ranks
   std::unique_ptr<MetricsLog> metrics_;             // rank 0 only
   std::unique_ptr<CheckpointWriter> writer_;        // rank 0 only
   std::int64_t saved_step_;                         // newest step on disk or on its way there, -1: none
@@ -523,8 +568,9 @@ bool chooses_best_epoch(const Settings& settings, const Task& task) {
 
 TrainingOutcome train_model(const Settings& settings, const Task& task, ComputeTeam& team,
                             const RunFolder& folder, const Identity& identity, TrainingState& state,
-                            comm::Communicator& communicator, const Hooks& hooks) {
-  return Trainer(settings, task, team, folder, identity, state, communicator, hooks).train();
+                            comm::Communicator& communicator, comm::DeviceCommunicator* between_gpus,
+                            const Hooks& hooks) {
+  return Trainer(settings, task, team, folder, identity, state, communicator, between_gpus, hooks).train();
 }
 
 }  // namespace mgrn::train

@@ -70,6 +70,44 @@ std::vector<std::vector<std::vector<std::uint64_t>>> partitions() {
   return all;
 }
 
+TEST(ExactSum, ValuesThatGpusReducedAreTakenAsTheyAreAndTheCountersStillSummed) {
+  const Result expected = sum_of({units_up_to(37)}, true);
+  for (const std::uint64_t threads : {1, 2}) {
+    comm::run_ranks(3, [&](comm::Communicator& world) {
+      std::vector<std::unique_ptr<GradientSum>> sums;
+      for (std::uint64_t thread = 0; thread < threads; ++thread) {
+        sums.push_back(make_exact_sum(kParameters));
+        sums.back()->start(40);
+        const auto first = static_cast<std::uint64_t>(world.rank()) + 3 * thread;
+        for (std::uint64_t unit = first; unit < 37; unit += 3 * threads) {
+          sums.back()->add(unit_gradient(unit), unit_statistics(unit));
+        }
+        const auto values = sums.back()->direct()->values;
+        world.all_reduce({reinterpret_cast<std::int64_t*>(values.data()), values.size()},
+                         comm::Reduction::sum);
+        sums.back()->set_reduced();
+      }
+      for (std::uint64_t thread = 1; thread < threads; ++thread) {
+        sums[0]->merge(*sums[thread]);
+      }
+      Result result;
+      result.gradient.assign(kParameters, -1.0f);
+      result.outcome = sums[0]->reduce(world, 1, result.gradient);
+      expect_same(result, expected);
+      // Started anew they are this rank's own again.
+      sums[0]->start(40);
+      sums[0]->add(unit_gradient(0), unit_statistics(0));
+      EXPECT_EQ(sums[0]->reduce(world, 3, result.gradient).units, 3);
+      EXPECT_EQ(result.gradient, sum_of({{0}}, true).gradient);
+    });
+  }
+  const auto reduced = make_exact_sum(kParameters), own = make_exact_sum(kParameters);
+  reduced->start(40);
+  own->start(40);
+  reduced->set_reduced();
+  EXPECT_THROW(reduced->merge(*own), base::InternalError);
+}
+
 TEST(ExactSum, AnyOrderAndAnyDivisionOfTheUnitsGivesTheSameBits) {
   const Result all_in_order = sum_of({units_up_to(37)}, true);
   for (const auto& parts : partitions()) {

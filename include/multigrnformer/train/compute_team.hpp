@@ -19,9 +19,10 @@ namespace mgrn::train {
 
 class ComputeTeam {
  public:
-  /// settings.threads engines (settings.engine, settings.shape, settings.micro_batch). Throws UsageError for
-  /// an engine, instruction set or device that this build or machine lacks.
-  explicit ComputeTeam(const Settings& settings);
+  /// settings.threads engines (settings.engine, settings.shape, settings.micro_batch), for train.device =
+  /// cuda on GPU number `gpu` (choose_gpu). Throws UsageError for an engine, instruction set or device that
+  /// this build or machine lacks.
+  explicit ComputeTeam(const Settings& settings, int gpu = 0);
   ~ComputeTeam();
   ComputeTeam(const ComputeTeam&) = delete;
   ComputeTeam& operator=(const ComputeTeam&) = delete;

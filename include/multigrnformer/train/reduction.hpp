@@ -42,6 +42,9 @@ class GradientSum {
   /// the same order; null for the float kind.
   virtual model::FixedPointSum* direct() { return nullptr; }
   virtual void note(const UnitStatistics& statistics) = 0;
+  /// direct()'s values are the sums over all ranks already (their GPUs reduced them): reduce() leaves them as
+  /// they are. On every rank alike, once all of this rank's micro-batches are noted; lasts until start().
+  virtual void set_reduced() {}
   /// Takes over another thread's sum (same kind and size).
   virtual void merge(GradientSum& other) = 0;
   /// Collective: one all-reduce in place. Then writes the sum over `divisor` as float32 (only when usable).

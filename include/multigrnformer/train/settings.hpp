@@ -52,7 +52,9 @@ struct Settings {
   bool exact_reduction = true;
   int threads = 1;
   std::string device = "auto";
-  int checkpoint_every = 0;  ///< steps; 0: at the end of every epoch
+  bool share_gpus = false;          ///< ranks beyond the number of GPUs share them: for tests
+  double collective_limit_s = 600;  ///< longest wait for one operation between the ranks' GPUs
+  int checkpoint_every = 0;         ///< steps; 0: at the end of every epoch
   int keep_checkpoints = 2;
   std::filesystem::path init;     ///< weights to start from; finetune needs it
   int best_epoch_from = 501;      ///< fewer validation pairs than this: the last epoch is kept

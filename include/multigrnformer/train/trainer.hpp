@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/comm/nccl.hpp"
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/compute_team.hpp"
@@ -36,10 +37,13 @@ struct TrainingOutcome {
 /// Whether the epoch with the least validation loss is kept (there are enough validation pairs), or the last.
 bool chooses_best_epoch(const Settings& settings, const Task& task);
 
-/// Collective. `state` is where training stands (fresh or restored) and is moved on. Throws Stopped after a
-/// checkpoint, NumericError, OutputError; on every rank alike.
+/// Collective. `state` is where training stands (fresh or restored) and is moved on. `between_gpus`
+/// (connect_gpus, may be null) reduces the gradients, in the GPUs' memories where engines sum there; all else
+/// goes over `communicator`. Throws Stopped after a checkpoint, NumericError, OutputError; on every rank
+/// alike.
 TrainingOutcome train_model(const Settings& settings, const Task& task, ComputeTeam& team,
                             const RunFolder& folder, const Identity& identity, TrainingState& state,
-                            comm::Communicator& communicator, const Hooks& hooks);
+                            comm::Communicator& communicator, comm::DeviceCommunicator* between_gpus,
+                            const Hooks& hooks);
 
 }  // namespace mgrn::train

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/weights.hpp"
 
 namespace mgrn::cli {
@@ -33,8 +34,12 @@ model::Parameters starting_weights(const train::Settings& settings, const std::f
 }  // namespace
 
 Setup::Setup(const train::Settings& given, std::shared_ptr<train::Task> pairs,
-             const std::filesystem::path& run)
-    : settings(given), task(std::move(pairs)), weights(starting_weights(given, run)), team(settings) {}
+             const std::filesystem::path& run, const comm::GpuBinding& bound)
+    : settings(given),
+      task(std::move(pairs)),
+      weights(starting_weights(given, run)),
+      gpu(bound),
+      team(settings, gpu.device) {}
 
 void Setup::gather(std::uint64_t index, std::span<float> out) const {
   const auto& training = task->training;
@@ -57,7 +62,9 @@ std::vector<std::shared_ptr<Setup>> setups(const Config& config, const std::vect
       const train::Settings settings = settings_for(config, cells, engine);
       comm::agree(world, [&] { model::validate(settings.shape); });
       task = task ? task : bench_task(settings, world);
-      comm::agree(world, [&] { list.push_back(std::make_shared<Setup>(settings, task, config.bench.run)); });
+      const comm::GpuBinding gpu = train::choose_gpu(settings, world);
+      comm::agree(world,
+                  [&] { list.push_back(std::make_shared<Setup>(settings, task, config.bench.run, gpu)); });
     }
   }
   return list;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench.hpp"
+#include "multigrnformer/comm/gpu_binding.hpp"
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 
@@ -18,9 +19,11 @@ struct Setup {
   train::Settings settings;
   std::shared_ptr<train::Task> task;
   model::Parameters weights;  ///< what measuring starts from
+  comm::GpuBinding gpu;
   train::ComputeTeam team;
   /// Throws DataError, UsageError.
-  Setup(const train::Settings& given, std::shared_ptr<train::Task> pairs, const std::filesystem::path& run);
+  Setup(const train::Settings& given, std::shared_ptr<train::Task> pairs, const std::filesystem::path& run,
+        const comm::GpuBinding& bound);
 
   std::size_t sample_size() const {
     return static_cast<std::size_t>(settings.shape.cells) * static_cast<std::size_t>(settings.shape.width);

@@ -17,6 +17,7 @@
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/checkpoint_writer.hpp"
 #include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 #include "multigrnformer/train/trainer.hpp"
@@ -48,7 +49,8 @@ class StepRun {
         identity_{.config_text = "",
                   .engine = setup_->team.engine_name(),
                   .inputs = base::Json::object(),
-                  .build_id = train::build_id()} {
+                  .build_id = train::build_id()},
+        between_gpus_(train::connect_gpus(setup_->settings, setup_->gpu, world)) {
     state_.parameters = setup_->weights;
   }
 
@@ -81,7 +83,8 @@ class StepRun {
     settings.augment = 1;
     settings.epochs = static_cast<int>(state_.epoch) + 1;
     settings.checkpoint_every = 0;
-    train::train_model(settings, task, setup_->team, folder_, identity_, state_, world_, {});
+    train::train_model(settings, task, setup_->team, folder_, identity_, state_, world_, between_gpus_.get(),
+                       {});
     double speed = 0;
     comm::agree(world_, [&] {
       if (world_.rank() == 0) {
@@ -103,6 +106,7 @@ class StepRun {
   train::TrainingState state_;
   std::vector<train::TaskPair> all_pairs_;
   train::Identity identity_;
+  std::unique_ptr<comm::DeviceCommunicator> between_gpus_;
   std::int64_t steps_ = 0;
 };
 

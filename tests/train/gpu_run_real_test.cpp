@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole run on the machine's GPUs, ranks sharing them where there are fewer. Skips, with the reason, where
+// the kernels, NCCL or a GPU are missing.
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <memory>
+
+#include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/comm/nccl.hpp"
+#include "multigrnformer/model/devices.hpp"
+#include "multigrnformer/train/run.hpp"
+#include "support/mpi_world.hpp"
+#include "support/temporary_directory.hpp"
+#include "train/tiny_run.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fs = std::filesystem;
+using mgrn::test::world;
+
+bool starts_with_number(const std::string& text) {
+  return !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0;
+}
+
+TEST(GpuRunOnTheMachinesGpus, GivesTheBytesOfOneRank) {
+  // One host: all ranks see the same.
+  if (const std::string cuda = model::describe_cuda(); !starts_with_number(cuda)) {
+    GTEST_SKIP() << cuda;
+  }
+  if (const std::string nccl = comm::describe_nccl(); world().size() > 1 && !starts_with_number(nccl)) {
+    GTEST_SKIP() << "NCCL: " << nccl;
+  }
+  std::unique_ptr<mgrn::test::TemporaryDirectory> owned;
+  std::string name;
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      owned = std::make_unique<mgrn::test::TemporaryDirectory>();
+      test::write_tiny_inputs(owned->path());
+      name = owned->path().string();
+    }
+  });
+  const fs::path folder = comm::broadcast_text(world(), name);
+  const auto settings = [&](const char* out) {
+    Settings made = test::tiny_settings(folder, folder / out);
+    made.device = "cuda";
+    made.share_gpus = true;
+    made.collective_limit_s = 60;
+    return made;
+  };
+  run_training(settings("all"), world());
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      const auto self = comm::make_self_communicator();
+      run_training(settings("alone"), *self);
+      EXPECT_EQ(test::promised_bytes(folder / "all"), test::promised_bytes(folder / "alone"));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mgrn::train

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole runs with train.device = cuda and no GPU: kernels are emulated (tests/model), NCCL is a stand-in
+// (tests/comm/fake_gpu), ranks are threads, and everything between is the program's: binding, the sum in the
+// GPU's memory, its reduction, Adam, checkpoints.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "fake_gpu.hpp"
+#include "multigrnformer/base/error.hpp"
+#include "multigrnformer/comm/thread_world.hpp"
+#include "multigrnformer/train/gpus.hpp"
+#include "multigrnformer/train/predict.hpp"
+#include "multigrnformer/train/run.hpp"
+#include "multigrnformer/train/weights.hpp"
+#include "support/temporary_directory.hpp"
+#include "train/tiny_run.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fake = mgrn::test::fake_gpu;
+using test::promised_bytes;
+
+constexpr int kRemoteError = 6;  // ncclRemoteError
+
+class GpuRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    test::write_tiny_inputs(folder_.path());
+    fake::reset_report();
+  }
+  void TearDown() override {
+    const fake::Report report = fake::report();
+    EXPECT_EQ(report.misuses, std::vector<std::string>());
+    EXPECT_EQ(report.communicators + report.streams + report.allocations, 0);
+  }
+
+  Settings settings(const std::string& out) const {
+    Settings settings = test::tiny_settings(folder_.path(), folder_ / out);
+    settings.device = "cuda";
+    // About ten steps: emulation takes a millisecond for a block.
+    settings.epochs = 1;
+    settings.batch = 16;
+    settings.micro_batch = 4;
+    return settings;
+  }
+  using Preparation = std::function<void(int rank)>;
+  base::Json run(const Settings& settings, int ranks, const Hooks& hooks = {},
+                 const Preparation& prepare = {}) const {
+    base::Json result;
+    comm::run_ranks(ranks, [&](comm::Communicator& communicator) {
+      if (prepare) {
+        prepare(communicator.rank());
+      }
+      base::Json mine = run_training(settings, communicator, hooks);
+      if (communicator.rank() == 0) {
+        result = std::move(mine);
+      }
+    });
+    return result;
+  }
+  std::string bytes(const std::string& out) const { return promised_bytes(folder_ / out); }
+  std::string reference() const {
+    run(settings("reference"), 1);
+    return bytes("reference");
+  }
+  std::vector<float> weights(const std::string& out) const {
+    const auto file = read_weights(folder_ / out / "model.safetensors", settings(out).shape);
+    const auto values = file.parameters.values();
+    return {values.begin(), values.end()};
+  }
+
+  mgrn::test::TemporaryDirectory folder_;
+};
+
+TEST_F(GpuRun, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
+  const std::string expected = reference();
+  EXPECT_EQ(fake::report().inits, 0) << "a single rank needs no NCCL";
+  for (const int ranks : {2, 3}) {
+    for (const int threads : {1, 2}) {
+      const std::string out = std::to_string(ranks) + "x" + std::to_string(threads);
+      Settings more = settings(out);
+      more.threads = threads;
+      fake::reset_report();
+      const base::Json result = run(more, ranks);
+      EXPECT_EQ(bytes(out), expected) << out;
+      // One sum for each thread's GPU memory; nothing else goes over NCCL.
+      const int steps = result.at("steps").get<int>();
+      EXPECT_EQ(fake::report().collectives, ranks * steps * threads) << out;
+      EXPECT_EQ(fake::report().destroys, ranks);
+      EXPECT_EQ(fake::report().aborts, 0);
+    }
+  }
+}
+
+TEST_F(GpuRun, ComesCloseToTheProcessorsWeights) {
+  run(settings("gpu"), 2);
+  Settings processor = settings("cpu");
+  processor.device = "cpu";
+  run(processor, 2);
+  const std::vector<float> got = weights("gpu"), expected = weights("cpu");
+  ASSERT_EQ(got.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    difference += std::pow(static_cast<double>(got[i]) - static_cast<double>(expected[i]), 2);
+    norm += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  EXPECT_GT(difference, 0) << "these are not two runs on the processor";
+  EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(norm));
+}
+
+TEST_F(GpuRun, GoesOnOnAnotherNumberOfRanksWithTheSameBytes) {
+  const std::string expected = reference();
+  const Settings resumed = settings("resumed");
+  EXPECT_THROW(run(resumed, 3, {.stop_after_step = 5}), base::Stopped);
+  run(resumed, 2);
+  EXPECT_EQ(bytes("resumed"), expected);
+}
+
+TEST_F(GpuRun, ReducesFloatsOverNcclToo) {
+  Settings floats = settings("floats");
+  floats.exact_reduction = false;
+  const base::Json result = run(floats, 2);
+  EXPECT_EQ(fake::report().collectives, 2 * result.at("steps").get<int>());
+  run(settings("exact"), 2);
+  const std::vector<float> got = weights("floats"), expected = weights("exact");
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], expected[i], 1e-3);
+  }
+}
+
+TEST_F(GpuRun, AGradientOutOfRangeIsSummedAgainWithASmallerScaleAndASpoiltOneSkipped) {
+  // A tampered gradient is added by the host, so these sums pass through NCCL from there.
+  const auto hooks_with = [](float value) {
+    return Hooks{.tamper = [value](std::int64_t step, std::int64_t unit, std::span<float> gradient) {
+      if (step == 2 && unit == 1) {
+        gradient[3] = value;
+      }
+    }};
+  };
+  for (const float value : {5000.0f, std::nanf("")}) {
+    const std::string name = std::to_string(std::isnan(value));
+    const base::Json alone = run(settings("alone" + name), 1, hooks_with(value));
+    const base::Json three = run(settings("three" + name), 3, hooks_with(value));
+    EXPECT_EQ(alone.at("skipped_steps"), std::isnan(value) ? 1 : 0);
+    EXPECT_EQ(bytes("alone" + name), bytes("three" + name));
+  }
+}
+
+TEST_F(GpuRun, WhereTasksSeeOneGpuEachTheBytesAreTheSameAndTheFactsTellTheGpus) {
+  const std::string expected = reference();
+  run(settings("own"), 2, {}, [](int rank) { fake::show({rank == 0 ? "a" : "b"}); });
+  EXPECT_EQ(bytes("own"), expected);
+  const auto info = base::Json::parse(base::read_file(folder_ / "own" / "run_info.json"));
+  const base::Json gpus = {fake::uuid_of("a"), fake::uuid_of("b")};
+  EXPECT_NE(info.dump().find(gpus.dump()), std::string::npos) << info.dump(1);
+}
+
+TEST_F(GpuRun, MoreRanksThanGpusAreRefusedBeforeAnythingIsWritten) {
+  try {
+    run(settings("crowded"), 3, {}, [](int) { fake::show({"a", "b"}); });
+    FAIL() << "three ranks on two GPUs";
+  } catch (const base::UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("(rank 2, file train.device)"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "crowded"));
+}
+
+TEST_F(GpuRun, ARankWhoseCollectiveHangsOrFailsEndsTheRunWithACommunicationError) {
+  Settings limited = settings("hangs");
+  limited.collective_limit_s = 0.3;
+  try {
+    run(limited, 2, {}, [](int rank) {
+      if (rank == 1) {
+        fake::hang(fake::Site::collective);
+      }
+    });
+    FAIL() << "it cannot have ended well";
+  } catch (const base::CommunicationError& error) {
+    EXPECT_NE(std::string(error.what()).find("ncclAllReduce over NCCL did not end"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_EQ(fake::report().aborts, 2);
+  limited.out = folder_ / "fails";
+  try {
+    run(limited, 2, {}, [](int rank) {
+      if (rank == 0) {
+        fake::fail_later(fake::Site::collective, kRemoteError);
+      }
+    });
+    FAIL() << "it cannot have ended well";
+  } catch (const base::CommunicationError& error) {
+    EXPECT_NE(std::string(error.what()).find("remote process exited"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(GpuRun, PredictsOnTheRanksGpusWithoutNccl) {
+  run(settings("run"), 1);
+  fake::reset_report();
+  const auto predicted = [&](const std::string& out, int ranks) {
+    const PredictRequest request{.run = folder_ / "run", .votes = 1, .out = folder_ / out};
+    comm::run_ranks(ranks, [&](comm::Communicator& communicator) {
+      run_prediction(settings(out), request, communicator);
+    });
+    return base::read_file(folder_ / out / "rankedEdges.csv");
+  };
+  EXPECT_EQ(predicted("alone", 1), predicted("two", 2));
+  EXPECT_EQ(fake::report().inits, 0);
+}
+
+}  // namespace
+}  // namespace mgrn::train
