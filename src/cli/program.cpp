@@ -13,6 +13,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/mpi_session.hpp"
 #include "multigrnformer/comm/slurm_job.hpp"
+#include "multigrnformer/comm/watchdog.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -56,7 +57,11 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
   base::start_log(level_named(config.log_level), world.rank() == 0 || all_speak,
                   all_speak ? "rank " + std::to_string(world.rank()) + ": " : "");
   comm::require_same(world, "command and configuration",
-                     config.command + "\nout = " + config.out.string() + "\n" + config.train.config_text);
+                     config.command + "\nout = " + config.out.string() + "\ncompare-collectives = " +
+                         (config.watch.compare ? "yes" : "no") + "\n" + config.train.config_text);
+  comm::WatchSettings watch = config.watch;
+  watch.folder = config.out;
+  comm::watch(world, watch);
   if (invocation.command->on_all_ranks) {
     comm::agree(world, [&] { require_ranks_of_job(world); });
   }

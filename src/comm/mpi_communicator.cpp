@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <exception>
 #include <numeric>
+#include <thread>
+#include <utility>
 
 #include "collective_arguments.hpp"
 #include "node_memory.hpp"
@@ -14,6 +16,7 @@ namespace mgrn::comm {
 namespace {
 
 constexpr int kTag = 1;
+constexpr int kPollsBeforeYielding = 200;  // some tens of microseconds
 
 MPI_Op operation_of(Reduction reduction) {
   switch (reduction) {
@@ -83,11 +86,17 @@ void check_mpi(int code, const char* call) {
        .got = length > 0 ? std::string(text.data(), static_cast<std::size_t>(length))
                          : "code " + std::to_string(code),
        .hint =
-           "see whether all nodes are up and reach each other; `multigrnformer doctor` tries a collective"});
+           "see whether all nodes are up and reach each other (`multigrnformer doctor` tries a collective); "
+           "--compare-collectives finds ranks that are not in the same collective"});
 }
 
-MpiCommunicator::MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes)
-    : handle_(handle), chunk_bytes_(chunk_bytes) {
+const MpiCommunicator* as_mpi(const Communicator& communicator) {
+  return dynamic_cast<const MpiCommunicator*>(&communicator.underlying());
+}
+
+MpiCommunicator::MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes,
+                                 std::shared_ptr<WaitObserver> observer)
+    : handle_(handle), chunk_bytes_(chunk_bytes), observer_(std::move(observer)) {
   check_mpi(MPI_Comm_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(handle_, &size_), "MPI_Comm_size");
@@ -103,14 +112,43 @@ MpiCommunicator::~MpiCommunicator() {
   }
 }
 
+void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* call) const {
+  for (int polls = 0;;) {
+    int done = 0;
+    check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+              call);
+    if (done != 0) {
+      return;
+    }
+    if (polls < kPollsBeforeYielding) {
+      ++polls;
+      continue;
+    }
+    // Others may have work for this core, the late rank among them.
+    std::this_thread::yield();
+    if (observer_) {
+      observer_->waiting();
+    }
+  }
+}
+
+template <typename Start>
+void MpiCommunicator::polled(const char* call, const Start& start) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(start(&request), call);
+  complete({&request, 1}, call);
+}
+
 void MpiCommunicator::barrier() {
-  check_mpi(MPI_Barrier(handle_), "MPI_Barrier");
+  polled("MPI_Ibarrier", [&](MPI_Request* request) { return MPI_Ibarrier(handle_, request); });
 }
 
 void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   check_root("broadcast", root, size_);
   in_pieces(bytes.size(), chunk_bytes_, [&](std::size_t at, int count) {
-    check_mpi(MPI_Bcast(bytes.data() + at, count, MPI_BYTE, root, handle_), "MPI_Bcast");
+    polled("MPI_Ibcast", [&](MPI_Request* request) {
+      return MPI_Ibcast(bytes.data() + at, count, MPI_BYTE, root, handle_, request);
+    });
   });
 }
 
@@ -118,8 +156,10 @@ template <typename T>
 void MpiCommunicator::reduce(std::span<T> values, Reduction reduction, MPI_Datatype type) {
   const std::size_t chunk = std::max<std::size_t>(1, chunk_bytes_ / sizeof(T));
   in_pieces(values.size(), chunk, [&](std::size_t at, int count) {
-    check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data() + at, count, type, operation_of(reduction), handle_),
-              "MPI_Allreduce");
+    polled("MPI_Iallreduce", [&](MPI_Request* request) {
+      return MPI_Iallreduce(MPI_IN_PLACE, values.data() + at, count, type, operation_of(reduction), handle_,
+                            request);
+    });
   });
 }
 
@@ -136,7 +176,9 @@ void MpiCommunicator::all_reduce(std::span<double> values, Reduction reduction) 
 
 std::vector<std::uint64_t> MpiCommunicator::sizes_of_all(std::uint64_t mine) {
   std::vector<std::uint64_t> sizes(static_cast<std::size_t>(size_));
-  check_mpi(MPI_Allgather(&mine, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, handle_), "MPI_Allgather");
+  polled("MPI_Iallgather", [&](MPI_Request* request) {
+    return MPI_Iallgather(&mine, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, handle_, request);
+  });
   return sizes;
 }
 
@@ -145,9 +187,10 @@ std::vector<Bytes> MpiCommunicator::all_gather(std::span<const std::byte> mine) 
   auto all = empty_for(sizes);
   if (std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0}) <= chunk_bytes_) {
     Layout layout(sizes);
-    check_mpi(MPI_Allgatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, layout.buffer.data(),
-                             layout.counts.data(), layout.places.data(), MPI_BYTE, handle_),
-              "MPI_Allgatherv");
+    polled("MPI_Iallgatherv", [&](MPI_Request* request) {
+      return MPI_Iallgatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, layout.buffer.data(),
+                             layout.counts.data(), layout.places.data(), MPI_BYTE, handle_, request);
+    });
     layout.cut_into(all);
     return all;
   }
@@ -167,15 +210,18 @@ std::vector<Bytes> MpiCommunicator::gather(std::span<const std::byte> mine, int 
   }
   if (std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0}) <= chunk_bytes_) {
     Layout layout(sizes);
-    check_mpi(MPI_Gatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, layout.buffer.data(),
-                          layout.counts.data(), layout.places.data(), MPI_BYTE, root, handle_),
-              "MPI_Gatherv");
+    polled("MPI_Igatherv", [&](MPI_Request* request) {
+      return MPI_Igatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, layout.buffer.data(),
+                          layout.counts.data(), layout.places.data(), MPI_BYTE, root, handle_, request);
+    });
     layout.cut_into(all);
     return all;
   }
   if (rank_ != root) {
     in_pieces(mine.size(), chunk_bytes_, [&](std::size_t at, int count) {
-      check_mpi(MPI_Send(mine.data() + at, count, MPI_BYTE, root, kTag, handle_), "MPI_Send");
+      polled("MPI_Isend", [&](MPI_Request* request) {
+        return MPI_Isend(mine.data() + at, count, MPI_BYTE, root, kTag, handle_, request);
+      });
     });
     return all;
   }
@@ -186,8 +232,9 @@ std::vector<Bytes> MpiCommunicator::gather(std::span<const std::byte> mine, int 
       continue;
     }
     in_pieces(part.size(), chunk_bytes_, [&](std::size_t at, int count) {
-      check_mpi(MPI_Recv(part.data() + at, count, MPI_BYTE, source, kTag, handle_, MPI_STATUS_IGNORE),
-                "MPI_Recv");
+      polled("MPI_Irecv", [&](MPI_Request* request) {
+        return MPI_Irecv(part.data() + at, count, MPI_BYTE, source, kTag, handle_, request);
+      });
     });
   }
   return all;
@@ -201,24 +248,29 @@ std::vector<Bytes> MpiCommunicator::exchange(std::vector<Bytes> to_rank) {
     out_sizes.push_back(part.size());
   }
   std::vector<std::uint64_t> in_sizes(out_sizes.size());
-  check_mpi(MPI_Alltoall(out_sizes.data(), 1, MPI_UINT64_T, in_sizes.data(), 1, MPI_UINT64_T, handle_),
-            "MPI_Alltoall");
+  polled("MPI_Ialltoall", [&](MPI_Request* request) {
+    return MPI_Ialltoall(out_sizes.data(), 1, MPI_UINT64_T, in_sizes.data(), 1, MPI_UINT64_T, handle_,
+                         request);
+  });
   auto from = empty_for(in_sizes);
   const auto total = [](const std::vector<std::uint64_t>& sizes) {
     return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
   };
   // All ranks must take the same way, so the largest buffer anywhere decides.
   std::uint64_t largest = std::max(total(out_sizes), total(in_sizes));
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &largest, 1, MPI_UINT64_T, MPI_MAX, handle_), "MPI_Allreduce");
+  polled("MPI_Iallreduce", [&](MPI_Request* request) {
+    return MPI_Iallreduce(MPI_IN_PLACE, &largest, 1, MPI_UINT64_T, MPI_MAX, handle_, request);
+  });
   if (largest <= chunk_bytes_) {
     Layout out(out_sizes);
     Layout in(in_sizes);
     for (std::size_t i = 0; i < to_rank.size(); ++i) {
       std::copy(to_rank[i].begin(), to_rank[i].end(), out.buffer.begin() + out.places[i]);
     }
-    check_mpi(MPI_Alltoallv(out.buffer.data(), out.counts.data(), out.places.data(), MPI_BYTE,
-                            in.buffer.data(), in.counts.data(), in.places.data(), MPI_BYTE, handle_),
-              "MPI_Alltoallv");
+    polled("MPI_Ialltoallv", [&](MPI_Request* request) {
+      return MPI_Ialltoallv(out.buffer.data(), out.counts.data(), out.places.data(), MPI_BYTE,
+                            in.buffer.data(), in.counts.data(), in.places.data(), MPI_BYTE, handle_, request);
+    });
     in.cut_into(from);
     return from;
   }
@@ -238,8 +290,7 @@ std::vector<Bytes> MpiCommunicator::exchange(std::vector<Bytes> to_rank) {
       check_mpi(MPI_Isend(out.data() + at, count, MPI_BYTE, target, kTag, handle_, &requests.emplace_back()),
                 "MPI_Isend");
     });
-    check_mpi(MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE),
-              "MPI_Waitall");
+    complete(requests, "MPI_Irecv and MPI_Isend");
   }
   return from;
 }
@@ -247,24 +298,28 @@ std::vector<Bytes> MpiCommunicator::exchange(std::vector<Bytes> to_rank) {
 std::unique_ptr<Communicator> MpiCommunicator::split(int group) {
   // MPI wants colours that are not negative; ours may be any int, so ranks agree on a numbering first.
   std::vector<int> groups(static_cast<std::size_t>(size_));
-  check_mpi(MPI_Allgather(&group, 1, MPI_INT, groups.data(), 1, MPI_INT, handle_), "MPI_Allgather");
+  polled("MPI_Iallgather", [&](MPI_Request* request) {
+    return MPI_Iallgather(&group, 1, MPI_INT, groups.data(), 1, MPI_INT, handle_, request);
+  });
   const auto colour = static_cast<int>(std::find(groups.begin(), groups.end(), group) - groups.begin());
   MPI_Comm part = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(handle_, colour, rank_, &part), "MPI_Comm_split");
-  return std::make_unique<MpiCommunicator>(part, chunk_bytes_);
+  return std::make_unique<MpiCommunicator>(part, chunk_bytes_, observer_);
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split_by_node() {
+  barrier();
   MPI_Comm part = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &part),
             "MPI_Comm_split_type");
-  return std::make_unique<MpiCommunicator>(part, chunk_bytes_);
+  return std::make_unique<MpiCommunicator>(part, chunk_bytes_, observer_);
 }
 
 SharedMemory MpiCommunicator::share_memory(std::uint64_t bytes) {
   if (bytes == 0 || size_ == 1) {
     return private_memory(bytes);
   }
+  barrier();
   // The file first: windows of Open MPI live in /dev/shm, which containers keep at 64 MB, and where it is
   // full one rank gets an error while the others wait. The window where ranks do not see one another's
   // processes.

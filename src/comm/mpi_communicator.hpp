@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The MPI backend. Private to the room: nothing outside it sees mpi.h.
+//
+// A rank that waits for others polls, so that it can look at the clock and answer them meanwhile. The few
+// calls that MPI has only in a blocking form (making communicators and windows) come after a barrier that is
+// polled.
 #pragma once
 
 #include <mpi.h>
 
 #include <cstddef>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "wait_observer.hpp"
 
 namespace mgrn::comm {
 
@@ -20,12 +27,15 @@ class MpiCommunicator final : public Communicator {
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 30;
 
   /// Takes over `handle`, sets it to return errors instead of ending the program, and frees it at last.
-  MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes);
+  /// `observer` (may be null) is told while this rank waits.
+  MpiCommunicator(MPI_Comm handle, std::size_t chunk_bytes, std::shared_ptr<WaitObserver> observer = nullptr);
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
   ~MpiCommunicator() override;
 
   MPI_Comm handle() const { return handle_; }
+  const std::shared_ptr<WaitObserver>& observer() const { return observer_; }
+  void observe(std::shared_ptr<WaitObserver> observer) { observer_ = std::move(observer); }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -47,11 +57,19 @@ class MpiCommunicator final : public Communicator {
   template <typename T>
   void reduce(std::span<T> values, Reduction reduction, MPI_Datatype type);
   std::vector<std::uint64_t> sizes_of_all(std::uint64_t mine);
+  /// `start` makes MPI begin `call`, whose end is then polled for.
+  template <typename Start>
+  void polled(const char* call, const Start& start) const;
+  void complete(std::span<MPI_Request> requests, const char* call) const;
 
   MPI_Comm handle_;
   std::size_t chunk_bytes_;
+  std::shared_ptr<WaitObserver> observer_;
   int rank_ = 0;
   int size_ = 1;
 };
+
+/// The MPI backend behind `communicator`, null where there is another.
+const MpiCommunicator* as_mpi(const Communicator& communicator);
 
 }  // namespace mgrn::comm

@@ -14,7 +14,11 @@
 #include <string_view>
 #include <thread>
 
+#include "collective_watch.hpp"
 #include "mpi_communicator.hpp"
+#include "mpi_side_channel.hpp"
+#include "multigrnformer/comm/topology.hpp"
+#include "watched_communicator.hpp"
 
 namespace mgrn::comm {
 namespace {
@@ -91,7 +95,9 @@ struct MpiSession::State {
   bool ended = false;
   int exceptions_at_start = std::uncaught_exceptions();
   MPI_Comm farewell_handle = MPI_COMM_NULL;
+  MPI_Comm letters_handle = MPI_COMM_NULL;
   std::unique_ptr<Communicator> world;
+  std::shared_ptr<CollectiveWatch> watch;  // null without MPI
 
   bool under_mpi() const { return world && world->backend() == "mpi"; }
 
@@ -115,6 +121,7 @@ struct MpiSession::State {
       if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > patience_s) {
         return false;
       }
+      watch->waiting();
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::microseconds(10000));
     }
@@ -146,11 +153,34 @@ struct MpiSession::State {
     return 0;
   }
 
+  // Takes over `handle`.
+  void watch_world(MPI_Comm handle) {
+    auto starting = std::make_unique<MpiCommunicator>(handle, MpiCommunicator::kChunkBytes);
+    const std::string mine = host_name();
+    std::vector<std::string> hosts;
+    std::vector<int> members;
+    for (const auto& theirs : starting->all_gather(std::as_bytes(std::span(mine)))) {
+      const auto letters = from_bytes<char>(theirs);
+      members.push_back(static_cast<int>(hosts.size()));
+      hosts.emplace_back(letters.begin(), letters.end());
+    }
+    watch = std::make_shared<CollectiveWatch>(
+        starting->rank(), std::move(hosts), make_mpi_side_channel(letters_handle),
+        [](base::ExitCode code) { MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code)); });
+    starting->observe(watch);
+    world = std::make_unique<WatchedCommunicator>(std::move(starting), watch, "world", std::move(members));
+  }
+
   void end() {
     ended = true;
     world.reset();
-    if (farewell_handle != MPI_COMM_NULL) {
-      MPI_Comm_free(&farewell_handle);
+    if (watch) {
+      watch->close_channel();
+    }
+    for (MPI_Comm* handle : {&farewell_handle, &letters_handle}) {
+      if (*handle != MPI_COMM_NULL) {
+        MPI_Comm_free(handle);
+      }
     }
     if (initialised_here) {
       MPI_Finalize();
@@ -200,9 +230,13 @@ MpiSession::MpiSession(MpiStart start) : state_(std::make_unique<State>()) {
   }
   MPI_Comm handle = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &handle), "MPI_Comm_dup");
-  state_->world = std::make_unique<MpiCommunicator>(handle, MpiCommunicator::kChunkBytes);
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->farewell_handle), "MPI_Comm_dup");
-  check_mpi(MPI_Comm_set_errhandler(state_->farewell_handle, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  // Of a test for several requests MPI does not say which communicator failed, and asks the world's handler.
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  for (MPI_Comm* extra : {&state_->farewell_handle, &state_->letters_handle}) {
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, extra), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_set_errhandler(*extra, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  }
+  state_->watch_world(handle);
 }
 
 MpiSession::~MpiSession() {
@@ -248,6 +282,7 @@ int MpiSession::run(const std::function<int(Communicator&)>& program,
   if (failure && failure->rank() < 0 && world().size() > 1) {
     failure->set_rank(world().rank());
   }
+  state_->watch->program_ended(code);
   const double patience = code != 0 ? patience_s : std::numeric_limits<double>::infinity();
   if (!state_->everyone_arrives(patience)) {
     if (failure) {
@@ -262,7 +297,7 @@ int MpiSession::run(const std::function<int(Communicator&)>& program,
 }
 
 std::unique_ptr<Communicator> with_chunk_bytes(Communicator& communicator, std::size_t chunk_bytes) {
-  const auto* over_mpi = dynamic_cast<const MpiCommunicator*>(&communicator);
+  const auto* over_mpi = as_mpi(communicator);
   if (over_mpi == nullptr || chunk_bytes == 0) {
     throw base::InternalError({.what = "a chunk size for a communicator without chunks",
                                .expected = "backend mpi and at least one byte",
@@ -270,7 +305,7 @@ std::unique_ptr<Communicator> with_chunk_bytes(Communicator& communicator, std::
   }
   MPI_Comm handle = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(over_mpi->handle(), &handle), "MPI_Comm_dup");
-  return std::make_unique<MpiCommunicator>(handle, chunk_bytes);
+  return std::make_unique<MpiCommunicator>(handle, chunk_bytes, over_mpi->observer());
 }
 
 }  // namespace mgrn::comm

@@ -6,11 +6,11 @@
 namespace mgrn::comm {
 
 bool has_parallel_hdf5(const Communicator& communicator) {
-  return dynamic_cast<const MpiCommunicator*>(&communicator) != nullptr;
+  return as_mpi(communicator) != nullptr;
 }
 
 hid_t parallel_file_access(const Communicator& communicator) {
-  const auto* over_mpi = dynamic_cast<const MpiCommunicator*>(&communicator);
+  const auto* over_mpi = as_mpi(communicator);
   if (over_mpi == nullptr) {
     throw base::InternalError({.what = "parallel HDF5 needs the MPI backend", .got = communicator.backend()});
   }

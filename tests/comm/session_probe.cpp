@@ -3,9 +3,11 @@
 // and looks at exit code and messages.
 #include <mpi.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -13,6 +15,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/mpi_session.hpp"
+#include "multigrnformer/comm/watchdog.hpp"
 
 namespace {
 
@@ -24,7 +27,64 @@ void wait_in_vain(Communicator& world) {
   world.barrier();
 }
 
-int act(const std::string& way, Communicator& world) {
+// Ways to keep the others waiting in a collective with a limit of two seconds. `folder` may be empty.
+int keep_waiting(const std::string& way, const std::string& folder, Communicator& world) {
+  const bool last = world.rank() == world.size() - 1;
+  mgrn::comm::watch(world, {.limit_s = 2, .compare = way == "compared", .folder = folder});
+  std::vector<std::int64_t> values(10, 1);
+  for (int i = 0; i < 100; ++i) {
+    world.all_reduce(std::span<std::int64_t>(values), mgrn::comm::Reduction::maximum);
+  }
+  if (way == "stopped") {
+    if (last) {
+      std::raise(SIGSTOP);
+    }
+    world.all_reduce(std::span<std::int64_t>(values), mgrn::comm::Reduction::sum);
+  } else if (way == "stopped-in-part") {  // the first rank is in no part that waits
+    const auto part = world.split(world.rank() == 0 ? 0 : 1);
+    if (last) {
+      std::raise(SIGSTOP);
+    }
+    if (world.rank() > 0) {
+      part->barrier();
+    }
+    std::this_thread::sleep_for(std::chrono::seconds(30));
+  } else if (way == "elsewhere") {
+    const auto part = world.split(0);
+    if (last) {
+      part->barrier();
+    } else {
+      world.all_reduce(std::span<std::int64_t>(values), mgrn::comm::Reduction::sum);
+    }
+  } else if (way == "mixed" || way == "compared") {
+    if (last) {
+      world.barrier();
+    } else {
+      world.all_reduce(std::span<std::int64_t>(values), mgrn::comm::Reduction::sum);
+    }
+  } else if (way == "ended") {
+    if (!last) {
+      world.barrier();
+    }
+  } else if (way == "making") {  // in a call that MPI cannot be polled for
+    if (last) {
+      std::raise(SIGSTOP);
+    }
+    world.split(0);
+  } else if (way == "late") {  // past the limit, but within the grace
+    if (last) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2400));
+    }
+    world.barrier();
+    std::printf("done\n");
+  }
+  return 0;
+}
+
+int act(const std::string& way, const std::string& argument, Communicator& world) {
+  if (way.rfind("wait:", 0) == 0) {
+    return keep_waiting(way.substr(5), argument, world);
+  }
   const bool last = world.rank() == world.size() - 1;
   const mgrn::base::ErrorText text{.what = "matrix is wrong", .file = "in.h5", .hint = "repair it"};
   if (way == "who") {
@@ -77,7 +137,8 @@ int act(const std::string& way, Communicator& world) {
 
 int main(int argc, char** argv) {
   const std::string way = argc > 1 ? argv[1] : "";
-  const bool always = argc > 2 && std::string(argv[2]) == "always";
+  const std::string argument = argc > 2 ? argv[2] : "";
+  const bool always = argument == "always";
   try {
     mgrn::comm::MpiSession session(always ? mgrn::comm::MpiStart::always
                                           : mgrn::comm::MpiStart::when_launched);
@@ -88,7 +149,7 @@ int main(int argc, char** argv) {
       wait_in_vain(session.world());
       return 0;
     }
-    return session.run([&](Communicator& world) { return act(way, world); }, {}, 1.0);
+    return session.run([&](Communicator& world) { return act(way, argument, world); }, {}, 1.0);
   } catch (const mgrn::base::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());

@@ -9,6 +9,7 @@
 #include "multigrnformer/comm/mpi_session.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "multigrnformer/comm/thread_world.hpp"
+#include "multigrnformer/comm/watchdog.hpp"
 
 namespace mgrn::comm {
 namespace {
@@ -25,9 +26,18 @@ World thread_world(int ranks) {
           [ranks](const std::function<void(Communicator&)>& program) { run_ranks(ranks, program); }};
 }
 
+World compared_threads(int ranks) {
+  return {"compared" + std::to_string(ranks), [ranks](const std::function<void(Communicator&)>& program) {
+            run_ranks(ranks, [&](Communicator& world) {
+              const auto watched = make_watched(world.split(0), {.compare = true});
+              program(*watched);
+            });
+          }};
+}
+
 INSTANTIATE_TEST_SUITE_P(Local, CommunicatorContract,
                          testing::Values(self_world(), thread_world(1), thread_world(2), thread_world(3),
-                                         thread_world(4)),
+                                         thread_world(4), compared_threads(1), compared_threads(3)),
                          name_of);
 
 TEST(ThreadWorld, ARankThatThrowsWakesTheOthers) {
@@ -106,6 +116,68 @@ TEST(ThreadWorld, SizesThatDifferAreRefused) {
                            world.all_reduce(std::span<float>(values), Reduction::sum);
                          }),
                base::CommunicationError);
+}
+
+// The message of what ranks throw that enter `calls` after ten collectives in common, by rank.
+std::string compared_message(const std::vector<std::function<void(Communicator&)>>& calls) {
+  std::string message;
+  std::atomic<int> thrown = 0;
+  run_ranks(static_cast<int>(calls.size()), [&](Communicator& world) {
+    const auto watched = make_watched(world.split(0), {.compare = true});
+    for (int i = 0; i < 10; ++i) {
+      watched->barrier();
+    }
+    try {
+      calls[static_cast<std::size_t>(world.rank())](*watched);
+    } catch (const base::CommunicationError& error) {
+      ++thrown;
+      if (world.rank() == 0) {
+        message = error.what();
+      }
+    }
+    world.barrier();
+  });
+  EXPECT_TRUE(thrown == 0 || thrown == static_cast<int>(calls.size())) << thrown;
+  return message.substr(0, message.find('\n'));
+}
+
+template <typename T>
+std::function<void(Communicator&)> sum_of(std::size_t values) {
+  return [values](Communicator& world) {
+    std::vector<T> sum(values);
+    world.all_reduce(std::span<T>(sum), Reduction::sum);
+  };
+}
+
+TEST(ComparedCollectives, TheFirstDifferenceIsNamedByNumberNameSizeAndType) {
+  const std::string start = "error: ranks entered different collectives: expected on rank 2 as on rank 0 ";
+  const auto barrier = [](Communicator& world) { world.barrier(); };
+  EXPECT_EQ(compared_message({barrier, barrier, sum_of<float>(2)}),
+            start + "barrier, number 11 of world, got all_reduce of 2 float (sum), number 11 of world");
+  EXPECT_EQ(compared_message({sum_of<float>(5), sum_of<float>(5), sum_of<float>(6)}),
+            start +
+                "all_reduce of 5 float (sum), number 11 of world, got all_reduce of 6 float (sum), number 11 "
+                "of world");
+  EXPECT_EQ(
+      compared_message({sum_of<std::int64_t>(5), sum_of<std::int64_t>(5), sum_of<double>(5)}),
+      start +
+          "all_reduce of 5 int64 (sum), number 11 of world, got all_reduce of 5 double (sum), number 11 "
+          "of world");
+  const auto from = [](int root) {
+    return [root](Communicator& world) { broadcast_text(world, "text", root); };
+  };
+  EXPECT_EQ(compared_message({from(1), from(1), from(2)}),
+            start +
+                "broadcast of 8 bytes from rank 1, number 11 of world, got broadcast of 8 bytes from rank 2, "
+                "number 11 of world");
+}
+
+TEST(ComparedCollectives, WhatRanksGatherMayDifferInSize) {
+  const auto gather = [](Communicator& world) {
+    const std::vector<std::byte> mine(static_cast<std::size_t>(world.rank()));
+    world.all_gather(mine);
+  };
+  EXPECT_EQ(compared_message({gather, gather, gather}), "");
 }
 
 TEST(ThreadWorld, FloatSumsAreTakenInRankOrder) {

@@ -36,7 +36,7 @@ TEST(MpiWorld, IsTheMpiBackendWithParallelHdf5) {
 // Where ranks do not see one another's processes, MPI's window takes the place of the shared file.
 TEST(MpiWorld, BothWaysToShareMemoryAreSeenByAllRanks) {
   const auto node = mgrn::test::world().split_by_node();
-  const MPI_Comm handle = dynamic_cast<const MpiCommunicator&>(*node).handle();
+  const MPI_Comm handle = as_mpi(*node)->handle();
   const auto file = share_anonymous_file(handle, 4097);
   EXPECT_TRUE(file.has_value());
   for (const SharedMemory& memory : {file.value_or(SharedMemory()), share_window(handle, 4097)}) {

@@ -2,30 +2,37 @@
 // A session from outside: what a script that starts the program sees.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 
+#include "support/temporary_directory.hpp"
 #include "support/time_limit.hpp"
 
 namespace {
 
 using mgrn::test::time_limit;
 
+int times_in(const std::string& all, const std::string& text) {
+  int count = 0;
+  for (auto at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
 struct Outcome {
   int code = -1;       // exit code, or 128 + signal
   std::string output;  // stdout and stderr
   double seconds = 0;
 
-  int times(const std::string& text) const {
-    int count = 0;
-    for (auto at = output.find(text); at != std::string::npos; at = output.find(text, at + 1)) {
-      ++count;
-    }
-    return count;
-  }
+  int times(const std::string& text) const { return times_in(output, text); }
 };
 
 Outcome start(const std::string& command) {
@@ -50,6 +57,18 @@ Outcome on_ranks(int ranks, const std::string& way) {
   return start("timeout -k 2 " + std::to_string(time_limit(30)) +
                " " MGRN_MPIEXEC " " MGRN_MPIEXEC_RANKS " " + std::to_string(ranks) + " " MGRN_PROBE " " +
                way);
+}
+
+std::string host() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string content(const std::filesystem::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
 }
 
 TEST(Session, AProgramRunAloneIsOneRankAndDoesNotStartMpi) {
@@ -142,6 +161,106 @@ TEST(Session, AKilledRankEndsTheOthers) {
   EXPECT_GE(outcome.times("waiting"), 1) << outcome.output;
   EXPECT_NE(outcome.code, 0) << outcome.output;
   EXPECT_LT(outcome.seconds, time_limit(15));
+}
+
+// ---- collectives that do not end ---------------------------------------------------------------------
+
+constexpr double kLimit = 2;  // as session_probe.cpp sets it; then at most twice a second of grace
+
+TEST(CollectiveLimit, AStoppedRankIsNamedWithItsHostAndTheCollective) {
+  const mgrn::test::TemporaryDirectory folder;
+  const auto outcome = on_ranks(3, "wait:stopped " + folder.path().string());
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("error: "), 1) << outcome.output;
+  EXPECT_EQ(outcome.times("error: all_reduce of 10 int64 (sum), number 101 of world, did not end within 2 s"),
+            1)
+      << outcome.output;
+  EXPECT_EQ(outcome.times("expected 3 ranks in it, got rank 2 on " + host() + " does not answer\nhint: "), 1)
+      << outcome.output;
+  EXPECT_EQ(outcome.times("warning: rank 0 waits since"), 1) << outcome.output;
+  EXPECT_GE(outcome.seconds, kLimit);
+  EXPECT_LT(outcome.seconds, time_limit(15));
+
+  // The last 64 collectives of both ranks that answered.
+  const std::string table = content(folder / "collectives.txt");
+  EXPECT_EQ(times_in(table, "rank 2 on " + host() + " does not answer"), 1) << table;
+  for (const char* rank : {"rank 0 on ", "rank 1 on "}) {
+    EXPECT_EQ(times_in(table, rank + host() + ", in the last of these"), 1) << table;
+  }
+  EXPECT_EQ(times_in(table, "of world"), 2 * 64) << table;
+  EXPECT_EQ(times_in(table, "(maximum), number 38 of world"), 2) << table;
+  EXPECT_EQ(times_in(table, "(maximum), number 37 of world"), 0) << table;
+  EXPECT_EQ(times_in(table, "not ended   all_reduce of 10 int64 (sum), number 101 of world"), 2) << table;
+}
+
+TEST(CollectiveLimit, WithoutAFolderTheLastCollectivesGoToStderr) {
+  const auto outcome = on_ranks(2, "wait:stopped");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("the last collectives of each rank:\n"), 1) << outcome.output;
+  EXPECT_EQ(outcome.times("(maximum), number 38 of world"), 1) << outcome.output;
+}
+
+TEST(CollectiveLimit, OfAPartOnlyThePartsRanksAreExpected) {
+  const auto outcome = on_ranks(4, "wait:stopped-in-part");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("error: barrier, number 1 of world.101:1, did not end within 2 s (rank 1)"), 1)
+      << outcome.output;
+  EXPECT_EQ(outcome.times("expected 3 ranks in it, got rank 3 on " + host() + " does not answer\n"), 1)
+      << outcome.output;
+}
+
+TEST(CollectiveLimit, ARankInAnotherCollectiveIsNamedWithIt) {
+  const auto outcome = on_ranks(2, "wait:elsewhere");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  const bool seen_by_0 =
+      outcome.times("got rank 1 on " + host() + " is in barrier, number 1 of world.101:0\nhint") == 1;
+  const bool seen_by_1 = outcome.times("got rank 0 on " + host() +
+                                       " is in all_reduce of 10 int64 (sum), number 102 of world\nhint") == 1;
+  EXPECT_NE(seen_by_0, seen_by_1) << outcome.output;
+}
+
+// MPI itself may notice, and then says so at once; it may also give no end.
+TEST(CollectiveLimit, DifferentCollectivesEndWithExitCode76InAnyCase) {
+  const auto outcome = on_ranks(2, "wait:mixed");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_GE(outcome.times("number 101 of world"), 1) << outcome.output;
+  EXPECT_LT(outcome.seconds, time_limit(15));
+}
+
+TEST(CollectiveLimit, ARankThatHasEndedIsNamed) {
+  const auto outcome = on_ranks(2, "wait:ended");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("got rank 1 on " + host() + " has come to the end of its program with exit code 0"),
+            1)
+      << outcome.output;
+}
+
+TEST(CollectiveLimit, HoldsWhereMpiCannotBePolled) {
+  const auto outcome = on_ranks(3, "wait:making");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("error: split, number 101 of world, did not end within 2 s"), 1) << outcome.output;
+  EXPECT_EQ(outcome.times("got rank 2 on " + host() + " does not answer"), 1) << outcome.output;
+}
+
+TEST(CollectiveLimit, ARankThatComesWithinTheGraceIsWaitedFor) {
+  const auto outcome = on_ranks(2, "wait:late");
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+  EXPECT_EQ(outcome.times("done"), 2) << outcome.output;
+  EXPECT_EQ(outcome.times("warning: rank 0 waits since"), 1) << outcome.output;
+  EXPECT_EQ(outcome.times("warning: rank 0: barrier, number 101 of world has ended after"), 1)
+      << outcome.output;
+}
+
+TEST(ComparedCollectives, TheFirstDifferenceIsReportedAtOnce) {
+  const auto outcome = on_ranks(3, "wait:compared");
+  EXPECT_EQ(outcome.code, 76) << outcome.output;
+  EXPECT_EQ(outcome.times("error: ranks entered different collectives"), 1) << outcome.output;
+  EXPECT_EQ(
+      outcome.times("expected on rank 2 as on rank 0 all_reduce of 10 int64 (sum), number 101 of world, "
+                    "got barrier, number 101 of world"),
+      1)
+      << outcome.output;
+  EXPECT_EQ(outcome.times("MPI_ABORT"), 0) << outcome.output;
 }
 
 TEST(Session, AbortGivesItsExitCode) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/comm/watchdog.hpp"
 #include "multigrnformer/prepare/settings.hpp"
 #include "multigrnformer/simulate/settings.hpp"
 #include "multigrnformer/train/settings.hpp"
@@ -75,6 +76,7 @@ struct Config {
   std::filesystem::path config_file;
   std::string log_rank = "0";  ///< "0" or "all"
   std::string log_level = "info";
+  comm::WatchSettings watch;
   std::filesystem::path out;
   int runs = 1;
   bool help = false;

@@ -7,7 +7,7 @@
 
 namespace mgrn::cli {
 
-void add_common_keys(KeyTable& table, Config& config);  ///< help, config, log-rank, log-level
+void add_common_keys(KeyTable& table, Config& config);  ///< help, config, log-*, collectives
 void add_data_keys(KeyTable& table, Config& config);    ///< data.*
 /// The gene set "TFs+K" under the given names.
 void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes,

@@ -35,6 +35,8 @@ class Communicator {
   virtual int size() const = 0;
   /// "self", "thread", "mpi".
   virtual std::string backend() const = 0;
+  /// The backend itself, of a communicator that stands before one (a watched one); else this one.
+  virtual const Communicator& underlying() const { return *this; }
 
   /// Collective.
   virtual void barrier() = 0;
