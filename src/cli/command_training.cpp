@@ -65,8 +65,8 @@ base::Json perform_training(Config& config, comm::Communicator& world, train::Jo
   settings.job = job;
   settings.out = config.out;
   check_training(config, job);
-  return config.runs == 1 ? train::run_training(settings, world)
-                          : train::run_repeats(settings, config.runs, world);
+  return config.runs == 1 ? train::run_training(settings, world, config.hooks)
+                          : train::run_repeats(settings, config.runs, world, config.hooks);
 }
 
 Command train_command() {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/cli/program.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -17,6 +21,16 @@
 
 namespace mgrn::cli {
 namespace {
+
+// A closed standard stream's number would go to the first file that is opened, and results into that file.
+// Standard output is opened for reading: writing to it then fails, and is said, as with a full disk.
+void keep_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0 && errno == EBADF) {
+      ::open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
 
 void report(const base::Error& error) {
   std::fflush(stdout);
@@ -45,14 +59,14 @@ void require_ranks_of_job(const comm::Communicator& world) {
   }
 }
 
-int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& world) {
+int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& world, const Drill& drill) {
   Invocation invocation;
   comm::agree(world, [&] { parse(arguments, invocation); });
   if (invocation.command == nullptr || !invocation.text.empty()) {
     print_result(world, invocation.text);
     return static_cast<int>(base::ExitCode::done);
   }
-  const Config& config = invocation.config;
+  Config& config = invocation.config;
   const bool all_speak = config.log_rank == "all";
   base::start_log(level_named(config.log_level), world.rank() == 0 || all_speak,
                   all_speak ? "rank " + std::to_string(world.rank()) + ": " : "");
@@ -65,19 +79,25 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
   if (invocation.command->on_all_ranks) {
     comm::agree(world, [&] { require_ranks_of_job(world); });
   }
-  invocation.command->run(invocation.config, world);
+  std::unique_ptr<comm::Communicator> before;
+  if (drill.begin) {
+    comm::agree(world, [&] { before = drill.begin(world, config.hooks); });
+  }
+  invocation.command->run(config, before ? *before : world);
   return static_cast<int>(base::ExitCode::done);
 }
 
 }  // namespace
 
-int run_program(int argc, char** argv) {
+int run_program(int argc, char** argv, const Drill& drill) {
+  keep_standard_streams();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   // First of all: a signal that came before would end the program as a crash, and the job with it.
   base::watch_stop_signals();
   try {
     comm::MpiSession session;
-    return session.run([&](comm::Communicator& world) { return run_on_rank(arguments, world); }, report);
+    return session.run([&](comm::Communicator& world) { return run_on_rank(arguments, world, drill); },
+                       report);
   } catch (const base::Error& error) {
     report(error);
     return static_cast<int>(error.code());

@@ -84,7 +84,7 @@ void CollectiveWatch::configure(const WatchSettings& settings) {
   }
   {
     const std::lock_guard lock(mutex_);
-    // Later than the asking and answering of the waiting thread could take, twice over where it deferred.
+    // Later than the waiting thread asks and concludes, also where another one was to speak and did not.
     outside_limit_s_ = settings.limit_s + 5 * grace_s();
   }
   if (!stand_by_.joinable() && std::isfinite(settings.limit_s)) {
@@ -110,6 +110,7 @@ void CollectiveWatch::enter(CollectiveRecord record, const std::vector<int>& mem
   entered_ = Clock::now();
   last_look_ = entered_;
   waited_s_ = 0;
+  spoken_for_until_s_ = 0;
   warned_ = false;
   spoke_ = false;
   record.entered_s = static_cast<float>(since_start(entered_));
@@ -157,6 +158,8 @@ void CollectiveWatch::waiting() {
     if (waited_s_ >= inquiry_->conclude_at_s) {
       conclude();
     }
+  } else if (waited_s_ < spoken_for_until_s_) {
+    return;
   } else if (waited_s_ >= settings_.limit_s) {
     ask(true);
   } else if (!warned_ && waited_s_ >= kWarnAt * settings_.limit_s) {
@@ -172,14 +175,11 @@ CollectiveWatch::Answer CollectiveWatch::own_answer() const {
 }
 
 void CollectiveWatch::ask(bool final) {
-  inquiry_ = Inquiry{.token = ++tokens_,
-                     .conclude_at_s = waited_s_ + grace_s(),
-                     .final = final,
-                     .deferred = false,
-                     .answers = {}};
+  inquiry_ =
+      Inquiry{.token = ++tokens_, .conclude_at_s = waited_s_ + grace_s(), .final = final, .answers = {}};
   for (const int member : *members_) {
     if (member != rank_) {
-      channel_->send(member, letter_of({.kind = Kind::question, .token = tokens_}, {}));
+      channel_->send(member, letter_of({.kind = Kind::question, .token = tokens_}, {current_}));
     }
   }
 }
@@ -191,24 +191,32 @@ void CollectiveWatch::answer_letters() {
       continue;
     }
     std::memcpy(&head, letter->text.data(), sizeof head);
+    auto records = from_bytes<CollectiveRecord>(
+        Bytes(letter->text.begin() + static_cast<std::ptrdiff_t>(sizeof head), letter->text.end()));
     if (head.kind == Kind::question) {
-      const Answer mine = own_answer();
-      channel_->send(letter->from, letter_of({.kind = Kind::answer,
-                                              .ended = mine.ended.value_or(-1),
-                                              .token = head.token,
-                                              .inside = mine.inside ? 1U : 0U},
-                                             mine.records));
-      if (inquiry_ && letter->from < rank_ && !inquiry_->deferred) {
-        inquiry_->deferred = true;
-        inquiry_->conclude_at_s += 2 * grace_s();
-      }
+      answer(letter->from, head.token, records);
     } else if (inquiry_ && head.token == inquiry_->token) {
       Answer& answer = inquiry_->answers[letter->from];
       answer.inside = head.inside != 0;
       answer.ended = head.ended >= 0 ? std::optional(head.ended) : std::nullopt;
-      answer.records = from_bytes<CollectiveRecord>(
-          Bytes(letter->text.begin() + static_cast<std::ptrdiff_t>(sizeof head), letter->text.end()));
+      answer.records = std::move(records);
     }
+  }
+}
+
+void CollectiveWatch::answer(int asker, std::uint64_t token, const std::vector<CollectiveRecord>& about) {
+  const Answer mine = own_answer();
+  channel_->send(asker, letter_of({.kind = Kind::answer,
+                                   .ended = mine.ended.value_or(-1),
+                                   .token = token,
+                                   .inside = mine.inside ? 1U : 0U},
+                                  mine.records));
+  // One voice is enough: the first that asks, the lowest rank of several that ask at once.
+  const bool same = members_ != nullptr && !about.empty() && fit_together(about.front(), current_);
+  if (same && (!inquiry_ || asker < rank_)) {
+    inquiry_.reset();
+    warned_ = true;
+    spoken_for_until_s_ = waited_s_ + 3 * grace_s();
   }
 }
 
@@ -240,7 +248,7 @@ void CollectiveWatch::conclude() {
   const auto missing_ranks = missing();
   if (!inquiry_->final) {
     warned_ = true;
-    if (!inquiry_->deferred && !missing_ranks.empty()) {
+    if (!missing_ranks.empty()) {
       spoke_ = true;
       std::fprintf(stderr, "warning: rank %d waits since %s in %s: %s (limit: %s)\n", rank_,
                    seconds_text(waited_s_).c_str(), describe(current_).c_str(), list(missing_ranks).c_str(),

@@ -63,7 +63,6 @@ class CollectiveWatch final : public WaitObserver {
     std::uint64_t token = 0;
     double conclude_at_s = 0;  // of waited_s_
     bool final = false;
-    bool deferred = false;  // a lower rank asks too, and speaks for all
     std::map<int, Answer> answers;
   };
 
@@ -75,6 +74,7 @@ class CollectiveWatch final : public WaitObserver {
 
   void ask(bool final);
   void answer_letters();
+  void answer(int asker, std::uint64_t token, const std::vector<CollectiveRecord>& about);
   void conclude();
   std::vector<std::string> missing() const;
   std::string last_collectives() const;
@@ -94,6 +94,8 @@ class CollectiveWatch final : public WaitObserver {
   Clock::time_point entered_;
   Clock::time_point last_look_;
   double waited_s_ = 0;  // in the current collective
+  // Until then another rank, which asked first, speaks for all that wait in this collective.
+  double spoken_for_until_s_ = 0;
   bool warned_ = false;
   bool spoke_ = false;  // this rank has said who is missing
   std::optional<int> ended_;

@@ -115,7 +115,10 @@ MpiCommunicator::~MpiCommunicator() {
 void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* call) const {
   for (int polls = 0;;) {
     int done = 0;
-    check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+    // Of one request MPI tells what went wrong, of several only that something did.
+    check_mpi(requests.size() == 1 ? MPI_Test(requests.data(), &done, MPI_STATUS_IGNORE)
+                                   : MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,
+                                                 MPI_STATUSES_IGNORE),
               call);
     if (done != 0) {
       return;

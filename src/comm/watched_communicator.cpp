@@ -30,12 +30,13 @@ void WatchedCommunicator::compare(const CollectiveRecord& mine) {
   for (std::size_t rank = 1; rank < all.size(); ++rank) {
     const auto theirs = from_bytes<CollectiveRecord>(all[rank]).at(0);
     if (!fit_together(first, theirs)) {
-      throw base::CommunicationError({.what = "ranks entered different collectives",
-                                      .expected = "on rank " + std::to_string(members_[rank]) +
-                                                  " as on rank " + std::to_string(members_[0]) + " " +
-                                                  describe(first),
-                                      .got = describe(theirs),
-                                      .hint = "this is a defect: please report it with the command line"});
+      base::CommunicationError error(
+          {.what = "ranks entered different collectives",
+           .expected = "as on rank " + std::to_string(members_[0]) + " " + describe(first),
+           .got = describe(theirs),
+           .hint = "this is a defect: please report it with the command line"});
+      error.set_rank(members_[rank]);
+      throw error;
     }
   }
 }

@@ -261,6 +261,10 @@ class Run {
     TrainingState state(settings_.shape);
     comm::agree(communicator_, [&] { start_weights(state); });
     on_root([&] { folder_.lock(); });
+    // Another job may have held the lock until now, and have done this one's work.
+    if (auto result = finished_result()) {
+      return *result;
+    }
     const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
     const bool resumed = checkpoints.restore(communicator_, identity_, state);
     if (resumed) {
@@ -381,6 +385,7 @@ class Run {
       write_weights(file.temporary(), outcome.weights, {{"datasets", join(dataset_ids(task_))}});
       file.commit();
     });
+    hooks_.pass(Site::test, outcome.steps);
     base::Json result = settings_.job == Job::pretrain ? pretraining_result(outcome) : tested_result(outcome);
     // Last of all: this file says that the run is complete.
     on_root([&] { base::write_file_atomically(folder_.result(), base::json_text(result)); });

@@ -29,6 +29,7 @@
 #include "multigrnformer/train/metrics_log.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/score.hpp"
+#include "multigrnformer/train/straggler.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -70,6 +71,7 @@ class Trainer {
         adam_(state.parameters, settings.adam),
         schedule_{.scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup},
         gradient_(state.parameters.values().size()),
+        stragglers_(communicator.rank()),
         saved_step_(state.step > 0 ? state.step : -1) {
     for (int thread = 0; thread < team.threads(); ++thread) {
       sums_.push_back(settings.exact_reduction ? make_exact_sum(gradient_.size())
@@ -154,6 +156,7 @@ class Trainer {
         sums_[0]->merge(*sums_[thread]);
       }
       const std::size_t samples = plan.batch(step).size();
+      hooks_.pass(Site::reduce, state_.step);
       // What GPUs have reduced leaves a few counters: those are quicker over the host.
       const bool through_gpus = between_gpus_ != nullptr && !reduced_on_gpus_;
       comm::Communicator& reducer = through_gpus ? *between_gpus_ : communicator_;
@@ -181,12 +184,15 @@ class Trainer {
     const auto ranks = static_cast<std::size_t>(communicator_.size());
     const auto rank = static_cast<std::size_t>(communicator_.rank());
     const auto threads = static_cast<std::size_t>(team_.threads());
+    const auto start = Clock::now();
     std::exception_ptr failure;
     try {
+      hooks_.pass(Site::step, state_.step);
       team_.run([&](int thread) {
         sums_[static_cast<std::size_t>(thread)]->start(kScales[state_.scale.level]);
         for (std::size_t unit = rank + static_cast<std::size_t>(thread) * ranks; unit < units;
              unit += threads * ranks) {
+          hooks_.pass(Site::compute, state_.step);
           compute_unit(thread, unit, plan.unit(step, unit));
         }
         close_sum(thread);
@@ -198,11 +204,18 @@ class Trainer {
       failure = writer_->take_error();
     }
     // One tiny reduction tells all ranks of a failure, here or in the checkpoint that is written meanwhile,
-    // which would otherwise leave them waiting in the large one, and of a stop signal.
-    std::array<std::int64_t, 2> word = {failure ? 1 : 0, base::stop_signal()};
+    // which would otherwise leave them waiting in the large one, of a stop signal, and of slow ranks. The
+    // busiest thread, 0, sets the rank's pace.
+    const std::size_t in_a_row = units > rank ? (units - rank - 1) / (threads * ranks) + 1 : 0;
+    const auto pace =
+        stragglers_.contribute(std::chrono::duration<double>(Clock::now() - start).count(), in_a_row);
+    std::array<std::int64_t, 4> word = {failure ? 1 : 0, base::stop_signal(), pace[0], pace[1]};
     communicator_.all_reduce(word, comm::Reduction::maximum);
     if (word[0] != 0) {
       comm::throw_agreed(communicator_, failure);
+    }
+    if (const std::string warning = stragglers_.conclude({word[2], word[3]}); !warning.empty()) {
+      base::warn(warning);
     }
     reduce_on_gpus();
     return static_cast<int>(word[1]);
@@ -392,6 +405,7 @@ class Trainer {
   // ---- epoch ends ----------------------------------------------------------------------------------
 
   Validation validate() {
+    hooks_.pass(Site::validate, state_.step);
     const auto item = [&](std::size_t i) {
       const TaskPair& pair = task_.validation[i];
       // One fixed sample per pair in every epoch: losses of epochs can then be compared.
@@ -487,12 +501,14 @@ class Trainer {
     std::copy(adam_.second_moment().begin(), adam_.second_moment().end(), state_.second_moment.begin());
     state_.adam_steps = adam_.steps();
     comm::agree(communicator_, [&] {
+      hooks_.pass(Site::save, state_.step);
       if (writer_) {
         folder_.require_own();
         writer_->start(state_);
       }
     });
     saved_step_ = state_.step;
+    hooks_.pass(Site::saved, state_.step);
   }
 
   // What a stop or the end promises is on disk.
@@ -545,6 +561,7 @@ class Trainer {
   Adam adam_;
   LearningRateSchedule schedule_;
   base::LargeArray<float> gradient_;
+  StragglerWatch stragglers_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
   std::vector<Buffers> buffers_;                    // one per thread
   std::vector<std::span<std::uint64_t>> on_gpu_;    // one per thread: a sum in the GPU's memory, or empty

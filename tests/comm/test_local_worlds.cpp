@@ -150,7 +150,7 @@ std::function<void(Communicator&)> sum_of(std::size_t values) {
 }
 
 TEST(ComparedCollectives, TheFirstDifferenceIsNamedByNumberNameSizeAndType) {
-  const std::string start = "error: ranks entered different collectives: expected on rank 2 as on rank 0 ";
+  const std::string start = "error: ranks entered different collectives (rank 2): expected as on rank 0 ";
   const auto barrier = [](Communicator& world) { world.barrier(); };
   EXPECT_EQ(compared_message({barrier, barrier, sum_of<float>(2)}),
             start + "barrier, number 11 of world, got all_reduce of 2 float (sum), number 11 of world");

@@ -17,12 +17,16 @@
 #include <sstream>
 #include <thread>
 
+#include "program/run_files.hpp"
 #include "program/run_program.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
+using mgrn::test::content;
+using mgrn::test::expect_equal_runs;
+using mgrn::test::files_of;
 using mgrn::test::ProgramResult;
 using mgrn::test::run_program;
 using mgrn::test::run_shell;
@@ -30,43 +34,12 @@ using mgrn::test::small_case;
 using mgrn::test::TemporaryDirectory;
 using Arguments = std::vector<std::string>;
 
-std::string content(const fs::path& file) {
-  std::ostringstream text;
-  std::ifstream stream(file, std::ios::binary);
-  EXPECT_TRUE(stream) << file;
-  text << stream.rdbuf();
-  return text.str();
-}
-
-/// The files of a run that must be equal, and metrics.jsonl without its one field of time.
-std::map<std::string, std::string> files_of(const fs::path& run) {
-  std::map<std::string, std::string> files;
-  for (const char* name :
-       {"config.ini", "split.csv", "model.safetensors", "predictions.csv", "result.json"}) {
-    files[name] = content(run / name);
-  }
-  std::istringstream lines(content(run / "metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    auto object = nlohmann::json::parse(line);
-    object.erase("samples_per_s");
-    files["metrics.jsonl"] += object.dump() + "\n";
-  }
-  return files;
-}
-
 /// A safetensors file without its header, whose metadata tell of the data too.
 std::string tensors_of(const fs::path& file) {
   const std::string bytes = content(file);
   std::uint64_t header = 0;
   std::memcpy(&header, bytes.data(), sizeof header);
   return bytes.substr(sizeof header + header);
-}
-
-void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& what) {
-  const auto left = files_of(a), right = files_of(b);
-  for (const auto& [name, bytes] : left) {
-    EXPECT_TRUE(bytes == right.at(name)) << what << ": " << name << " differs";
-  }
 }
 
 Arguments train(const fs::path& out, const Arguments& more = {}) {

@@ -11,6 +11,7 @@
 #include "multigrnformer/comm/watchdog.hpp"
 #include "multigrnformer/prepare/settings.hpp"
 #include "multigrnformer/simulate/settings.hpp"
+#include "multigrnformer/train/hooks.hpp"
 #include "multigrnformer/train/settings.hpp"
 
 namespace mgrn::cli {
@@ -77,6 +78,7 @@ struct Config {
   std::string log_rank = "0";  ///< "0" or "all"
   std::string log_level = "info";
   comm::WatchSettings watch;
+  train::Hooks hooks;  ///< empty but in fault drills
   std::filesystem::path out;
   int runs = 1;
   bool help = false;
