@@ -29,6 +29,8 @@ const char* name_of(Operation operation) {
       return "split_by_node";
     case Operation::share_memory:
       return "share_memory";
+    case Operation::file_access:
+      return "file access";
   }
   return "?";
 }

@@ -22,6 +22,7 @@ enum class Operation : std::uint8_t {
   split,
   split_by_node,
   share_memory,
+  file_access,  ///< through HDF5 and MPI-IO, which wait by themselves
 };
 enum class Element : std::uint8_t { none, bytes, int64, float32, float64 };
 

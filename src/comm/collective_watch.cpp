@@ -333,7 +333,9 @@ void CollectiveWatch::watch_from_outside() {
   double inside_s = 0;  // in whole ticks, so that time in which this process was stopped does not count
   while (!closing_) {
     const double tick_s = std::clamp(outside_limit_s_ / 8, 0.1, 1.0);
-    wake_.wait_for(lock, Seconds(tick_s));
+    if (wake_.wait_for(lock, Seconds(tick_s)) != std::cv_status::timeout) {
+      continue;
+    }
     if (entries_ != seen || entries_ % 2 == 0) {
       seen = entries_;
       inside_s = 0;

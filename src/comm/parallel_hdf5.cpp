@@ -2,6 +2,7 @@
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 
 #include "mpi_communicator.hpp"
+#include "watched_communicator.hpp"
 
 namespace mgrn::comm {
 
@@ -23,6 +24,19 @@ hid_t parallel_file_access(const Communicator& communicator) {
                                .hint = "build with a parallel HDF5 made for the MPI in use"});
   }
   return access;
+}
+
+CollectiveAccess::CollectiveAccess(Communicator& communicator)
+    : watched_(dynamic_cast<WatchedCommunicator*>(&communicator)) {
+  if (watched_ != nullptr) {
+    watched_->begin_file_access();
+  }
+}
+
+CollectiveAccess::~CollectiveAccess() {
+  if (watched_ != nullptr) {
+    watched_->end_file_access();
+  }
 }
 
 hid_t collective_transfer() {

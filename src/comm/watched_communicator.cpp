@@ -129,6 +129,10 @@ SharedMemory WatchedCommunicator::share_memory(std::uint64_t bytes) {
                  [&] { return inner_->share_memory(bytes); });
 }
 
+void WatchedCommunicator::begin_file_access() {
+  watch_->enter(next({Operation::file_access}), members_);
+}
+
 void watch(Communicator& communicator, const WatchSettings& settings) {
   if (auto* const watched = dynamic_cast<WatchedCommunicator*>(&communicator)) {
     watched->collective_watch().configure(settings);

@@ -34,6 +34,10 @@ class WatchedCommunicator final : public Communicator {
   SharedMemory share_memory(std::uint64_t bytes) override;
   void abort(base::ExitCode code) noexcept override { inner_->abort(code); }
 
+  /// Between the two this rank is in a call that it cannot be polled for.
+  void begin_file_access();
+  void end_file_access() { watch_->leave(); }
+
   CollectiveWatch& collective_watch() { return *watch_; }
 
  private:

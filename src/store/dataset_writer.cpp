@@ -189,6 +189,10 @@ struct DatasetWriter::State {
     comm::agree(communicator, [&] {
       if (writes()) {
         const auto lock = schema::lock_hdf5();
+        std::optional<comm::CollectiveAccess> access;
+        if (parallel) {
+          access.emplace(communicator);
+        }
         work();
       }
     });

@@ -75,6 +75,7 @@ void RunFolder::begin(const std::string& config_text, const base::Json& facts, b
   base::write_file_atomically(info(), base::json_text(file));
   std::error_code ignored;
   fs::remove(stopped_marker(), ignored);
+  fs::remove(folder_ / "collectives.txt", ignored);  // of a session that a missing rank ended
 }
 
 void RunFolder::end(const std::string& outcome) const {

@@ -15,6 +15,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/mpi_session.hpp"
+#include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "multigrnformer/comm/watchdog.hpp"
 
 namespace {
@@ -71,6 +72,12 @@ int keep_waiting(const std::string& way, const std::string& folder, Communicator
       std::raise(SIGSTOP);
     }
     world.split(0);
+  } else if (way == "file") {  // as in MPI-IO: a call that does not come back, and that nobody polls for
+    if (last) {
+      std::raise(SIGSTOP);
+    }
+    const mgrn::comm::CollectiveAccess access(world);
+    MPI_Barrier(MPI_COMM_WORLD);
   } else if (way == "late") {  // past the limit, but within the grace
     if (last) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2400));
