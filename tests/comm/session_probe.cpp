@@ -28,10 +28,12 @@ void wait_in_vain(Communicator& world) {
   world.barrier();
 }
 
-// Ways to keep the others waiting in a collective with a limit of two seconds. `folder` may be empty.
+// Ways to keep the others waiting in a collective with a limit of three seconds, `late` of six. `folder` may
+// be empty.
 int keep_waiting(const std::string& way, const std::string& folder, Communicator& world) {
   const bool last = world.rank() == world.size() - 1;
-  mgrn::comm::watch(world, {.limit_s = 2, .compare = way == "compared", .folder = folder});
+  mgrn::comm::watch(world,
+                    {.limit_s = way == "late" ? 6.0 : 3.0, .compare = way == "compared", .folder = folder});
   std::vector<std::int64_t> values(10, 1);
   for (int i = 0; i < 100; ++i) {
     world.all_reduce(std::span<std::int64_t>(values), mgrn::comm::Reduction::maximum);
@@ -80,7 +82,7 @@ int keep_waiting(const std::string& way, const std::string& folder, Communicator
     MPI_Barrier(MPI_COMM_WORLD);
   } else if (way == "late") {  // past the limit, but within the grace
     if (last) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2400));
+      std::this_thread::sleep_for(std::chrono::milliseconds(6750));
     }
     world.barrier();
     std::printf("done\n");

@@ -165,19 +165,19 @@ TEST(Session, AKilledRankEndsTheOthers) {
 
 // ---- collectives that do not end ---------------------------------------------------------------------
 
-constexpr double kLimit = 2;  // as session_probe.cpp sets it; then at most twice a second of grace
+constexpr double kLimit = 3;  // as session_probe.cpp sets it; half of it is the grace
 
 TEST(CollectiveLimit, AStoppedRankIsNamedWithItsHostAndTheCollective) {
   const mgrn::test::TemporaryDirectory folder;
   const auto outcome = on_ranks(3, "wait:stopped " + folder.path().string());
   EXPECT_EQ(outcome.code, 76) << outcome.output;
   EXPECT_EQ(outcome.times("error: "), 1) << outcome.output;
-  EXPECT_EQ(outcome.times("error: all_reduce of 10 int64 (sum), number 101 of world, did not end within 2 s"),
+  EXPECT_EQ(outcome.times("error: all_reduce of 10 int64 (sum), number 101 of world, did not end within 3 s"),
             1)
       << outcome.output;
   EXPECT_EQ(outcome.times("expected 3 ranks in it, got rank 2 on " + host() + " does not answer\nhint: "), 1)
       << outcome.output;
-  EXPECT_EQ(outcome.times("warning: rank 0 waits since"), 1) << outcome.output;
+  EXPECT_GE(outcome.times(" waits since "), 1) << outcome.output;
   EXPECT_GE(outcome.seconds, kLimit);
   EXPECT_LT(outcome.seconds, time_limit(15));
 
@@ -203,7 +203,7 @@ TEST(CollectiveLimit, WithoutAFolderTheLastCollectivesGoToStderr) {
 TEST(CollectiveLimit, OfAPartOnlyThePartsRanksAreExpected) {
   const auto outcome = on_ranks(4, "wait:stopped-in-part");
   EXPECT_EQ(outcome.code, 76) << outcome.output;
-  EXPECT_EQ(outcome.times("error: barrier, number 1 of world.101:1, did not end within 2 s (rank 1)"), 1)
+  EXPECT_EQ(outcome.times("error: barrier, number 1 of world.101:1, did not end within 3 s (rank "), 1)
       << outcome.output;
   EXPECT_EQ(outcome.times("expected 3 ranks in it, got rank 3 on " + host() + " does not answer\n"), 1)
       << outcome.output;
@@ -238,7 +238,7 @@ TEST(CollectiveLimit, ARankThatHasEndedIsNamed) {
 TEST(CollectiveLimit, HoldsWhereMpiCannotBePolled) {
   const auto outcome = on_ranks(3, "wait:making");
   EXPECT_EQ(outcome.code, 76) << outcome.output;
-  EXPECT_EQ(outcome.times("error: split, number 101 of world, did not end within 2 s"), 1) << outcome.output;
+  EXPECT_EQ(outcome.times("error: split, number 101 of world, did not end within 3 s"), 1) << outcome.output;
   EXPECT_EQ(outcome.times("got rank 2 on " + host() + " does not answer"), 1) << outcome.output;
 }
 
@@ -247,7 +247,7 @@ TEST(CollectiveLimit, HoldsForCollectiveFileAccess) {
   const auto outcome = on_ranks(3, "wait:file");
   EXPECT_EQ(outcome.code, 76) << outcome.output;
   EXPECT_GE(outcome.times("error: file access, number 101 of world, did not end"), 1) << outcome.output;
-  EXPECT_LT(outcome.seconds, time_limit(25));
+  EXPECT_LT(outcome.seconds, time_limit(29));
 }
 
 TEST(CollectiveLimit, ARankThatComesWithinTheGraceIsWaitedFor) {
