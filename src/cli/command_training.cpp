@@ -64,6 +64,7 @@ base::Json perform_training(Config& config, comm::Communicator& world, train::Jo
   auto& settings = config.train;
   settings.job = job;
   settings.out = config.out;
+  settings.collective_limit_s = config.watch.limit_s;
   check_training(config, job);
   return config.runs == 1 ? train::run_training(settings, world, config.hooks)
                           : train::run_repeats(settings, config.runs, world, config.hooks);

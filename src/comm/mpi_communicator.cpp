@@ -11,6 +11,7 @@
 
 #include "collective_arguments.hpp"
 #include "node_memory.hpp"
+#include "node_sum.hpp"
 
 namespace mgrn::comm {
 namespace {
@@ -166,7 +167,21 @@ void MpiCommunicator::reduce(std::span<T> values, Reduction reduction, MPI_Datat
   });
 }
 
+bool MpiCommunicator::sums_by_node(std::size_t values) {
+  if (size_ == 1 || values < kNodeSumValues) {
+    return false;
+  }
+  if (!node_sum_) {
+    node_sum_ = std::make_unique<NodeSum>(*this);
+  }
+  return node_sum_->pays();
+}
+
 void MpiCommunicator::all_reduce(std::span<std::int64_t> values, Reduction reduction) {
+  if (reduction == Reduction::sum && sums_by_node(values.size())) {
+    node_sum_->add_up({reinterpret_cast<std::uint64_t*>(values.data()), values.size()});
+    return;
+  }
   // Summed as unsigned: wrapping is then what the language promises, and the bits are the same.
   reduce(values, reduction, reduction == Reduction::sum ? MPI_UINT64_T : MPI_INT64_T);
 }

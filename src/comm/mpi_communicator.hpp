@@ -14,6 +14,7 @@
 #include <string>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "node_sum.hpp"
 #include "wait_observer.hpp"
 
 namespace mgrn::comm {
@@ -25,6 +26,8 @@ class MpiCommunicator final : public Communicator {
  public:
   /// What one MPI call carries at most: its counts are int, and large messages gain nothing.
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 30;
+  /// Integer sums of so many values and more go through the memory of the nodes (node_sum.hpp).
+  static constexpr std::size_t kNodeSumValues = std::size_t{1} << 13;
 
   /// Takes over `handle`, sets it to return errors instead of ending the program, and frees it at last.
   /// `observer` (may be null) is told while this rank waits.
@@ -56,6 +59,7 @@ class MpiCommunicator final : public Communicator {
  private:
   template <typename T>
   void reduce(std::span<T> values, Reduction reduction, MPI_Datatype type);
+  bool sums_by_node(std::size_t values);
   std::vector<std::uint64_t> sizes_of_all(std::uint64_t mine);
   /// `start` makes MPI begin `call`, whose end is then polled for.
   template <typename Start>
@@ -67,6 +71,7 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<WaitObserver> observer_;
   int rank_ = 0;
   int size_ = 1;
+  std::unique_ptr<NodeSum> node_sum_;  // made at the first large integer sum
 };
 
 /// The MPI backend behind `communicator`, null where there is another.

@@ -134,6 +134,34 @@ TEST_P(CommunicatorContract, Int64SumsWrapModuloTwoToThe64) {
   });
 }
 
+// Sums of a gradient's size may take another way than small ones.
+TEST_P(CommunicatorContract, SumsOfManyInt64AreExactHoweverOftenTheyFollowOneAnother) {
+  on_all_ranks([](Communicator& world) {
+    const auto value_of = [](int rank, std::size_t i, std::size_t round) {
+      return static_cast<std::int64_t>((static_cast<std::uint64_t>(rank) + 1) * 0x9E3779B97F4A7C15u *
+                                       (i + round));
+    };
+    std::size_t round = 0;
+    for (const std::size_t count : {8191, 8192, 50001, 50001, 9000}) {
+      ++round;
+      std::vector<std::int64_t> values(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        values[i] = value_of(world.rank(), i, round);
+      }
+      world.all_reduce(std::span<std::int64_t>(values), Reduction::sum);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        std::uint64_t expected = 0;
+        for (int rank = 0; rank < world.size(); ++rank) {
+          expected += static_cast<std::uint64_t>(value_of(rank, i, round));
+        }
+        wrong += static_cast<std::uint64_t>(values[i]) != expected ? 1 : 0;
+      }
+      EXPECT_EQ(wrong, 0u) << "of " << count << " on rank " << world.rank();
+    }
+  });
+}
+
 TEST_P(CommunicatorContract, GathersKeepSizesThatDifferAndEmptyParts) {
   on_all_ranks([](Communicator& world) {
     const auto all = world.all_gather(letter(world.rank(), 0));

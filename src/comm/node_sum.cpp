@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node_sum.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace mgrn::comm {
+
+namespace {
+
+constexpr std::size_t kValuesOfLine = 8;
+
+}  // namespace
+
+NodeSum::NodeSum(Communicator& whole) : node_(whole.split_by_node()) {
+  leaders_ = whole.split(node_->rank() == 0 ? 0 : 1);
+  std::array<double, 2> extent{static_cast<double>(node_->size()), -static_cast<double>(node_->size())};
+  whole.all_reduce(std::span<double>(extent), Reduction::maximum);
+  pays_ = extent[0] > 1;
+  // As many on every node's communicator as there are in all: then there is one node.
+  several_nodes_ = -extent[1] < static_cast<double>(whole.size());
+}
+
+void NodeSum::make_room(std::size_t values) {
+  if (values <= room_) {
+    return;
+  }
+  room_ = (values + kValuesOfLine - 1) / kValuesOfLine * kValuesOfLine;
+  memory_ =
+      node_->share_memory((static_cast<std::uint64_t>(node_->size()) + 1) * room_ * sizeof(std::uint64_t));
+}
+
+std::span<std::uint64_t> NodeSum::part(std::span<std::uint64_t> values, int rank) const {
+  // Whole cache lines, so that no two ranks write to one.
+  const auto ranks = static_cast<std::size_t>(node_->size());
+  const std::size_t lines = (values.size() + kValuesOfLine - 1) / kValuesOfLine;
+  const auto at = [&](std::size_t r) { return std::min(values.size(), lines * r / ranks * kValuesOfLine); };
+  const auto r = static_cast<std::size_t>(rank);
+  return values.subspan(at(r), at(r + 1) - at(r));
+}
+
+void NodeSum::add_up(std::span<std::uint64_t> values) {
+  make_room(values.size());
+  auto* const shared = reinterpret_cast<std::uint64_t*>(memory_.bytes().data());
+  const int ranks = node_->size();
+  const int rank = node_->rank();
+  const auto given = [&](int r) {
+    return std::span(shared + static_cast<std::size_t>(r) * room_, values.size());
+  };
+  const auto sums = given(ranks);
+  const auto copy = [](std::span<const std::uint64_t> from, std::span<std::uint64_t> to) {
+    std::copy(from.begin(), from.end(), to.begin());
+  };
+  for (int r = 0; r < ranks; ++r) {
+    if (r != rank) {
+      copy(part(values, r), part(given(rank), r));
+    }
+  }
+  node_->barrier();
+  const auto mine = part(values, rank);
+  for (int r = 0; r < ranks; ++r) {
+    if (r != rank) {
+      const auto theirs = part(given(r), rank);
+      for (std::size_t i = 0; i < mine.size(); ++i) {
+        mine[i] += theirs[i];
+      }
+    }
+  }
+  copy(mine, part(sums, rank));
+  node_->barrier();
+  if (several_nodes_) {
+    if (rank == 0) {
+      leaders_->all_reduce(std::span(reinterpret_cast<std::int64_t*>(sums.data()), sums.size()),
+                           Reduction::sum);
+    }
+    node_->barrier();
+    copy(sums, values);
+    return;
+  }
+  // The next call writes sums only after a barrier that ranks enter when they have read these.
+  for (int r = 0; r < ranks; ++r) {
+    if (r != rank) {
+      copy(part(sums, r), part(values, r));
+    }
+  }
+}
+
+}  // namespace mgrn::comm
