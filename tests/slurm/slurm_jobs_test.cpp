@@ -197,8 +197,10 @@ struct Disturbed {
     EXPECT_EQ(run_shell("scontrol update nodename=node3 state=resume").code, 0);
     const auto program = write_script(Cluster::folder() / "one-dies",
                                       "((SLURM_PROCID == 0)) && kill -KILL $$\nexec sleep 300\n");
+    // On the node whose run is looked at last: it holds its cores for a minute.
     one_died =
-        submit(kTrain, "one-dies", {"--time", "10", "--nodes", "2"}, {"--", "train"}, program.string());
+        submit(kTrain, "one-dies", {"--time", "10", "--ranks-per-node", "2", "--sbatch", "--nodelist=node3"},
+               {"--", "train"}, program.string());
   }
 };
 
