@@ -164,10 +164,7 @@ RunLock::~RunLock() {
 }
 
 void RunLock::take(Timing timing) {
-  kernel_lock_ = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
-  if (!kernel_lock_ && errno == EWOULDBLOCK) {
-    refuse(file_, read_holder(file_));
-  }
+  wait_for_kernel_lock(timing);
   // Elsewhere (Lustre without flock, say) the file alone must do.
   if (const Json holder = read_holder(file_); !holder.is_null()) {
     require_gone(holder, timing);
@@ -183,15 +180,32 @@ void RunLock::take(Timing timing) {
   }
 }
 
+// Sets kernel_lock_; it stays false where the file system has no such locks.
+void RunLock::wait_for_kernel_lock(Timing timing) {
+  const auto end = std::chrono::steady_clock::now() + timing.leaving;
+  while (!(kernel_lock_ = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) && errno == EWOULDBLOCK) {
+    if (std::chrono::steady_clock::now() >= end) {
+      refuse(file_, read_holder(file_));
+    }
+    std::this_thread::sleep_for(kMoment);
+  }
+}
+
 void RunLock::require_gone(const Json& holder, Timing timing) const {
   const Json me = Json::parse(me_);
   const std::string here = text_at(me, "machine");
   if (!here.empty() && text_at(holder, "machine") == here) {
-    const std::string start = start_of(number_at(holder, "process"));
-    if (!start.empty() && start == text_at(holder, "process_start")) {
-      refuse(file_, holder);
+    const auto end = std::chrono::steady_clock::now() + timing.leaving;
+    for (;;) {
+      const std::string start = start_of(number_at(holder, "process"));
+      if (start.empty() || start != text_at(holder, "process_start") || read_holder(file_).is_null()) {
+        return;
+      }
+      if (std::chrono::steady_clock::now() >= end) {
+        refuse(file_, holder);
+      }
+      std::this_thread::sleep_for(kMoment);
     }
-    return;
   }
   const std::string job = text_at(me, "slurm_job");
   if (!job.empty() && job == text_at(holder, "slurm_job") &&

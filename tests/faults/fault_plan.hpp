@@ -10,7 +10,8 @@
 //         throw, bad_alloc              a std::runtime_error, std::bad_alloc
 //         slow                          a pause of NUMBER milliseconds
 //         nan, inf                      at `gradient`: the gradient's first value
-//         skip, fail                    at `collective`: not entered; a CommunicationError
+//         skip, fail                    at `collective`: not entered (or the next one without a result of
+//                                       its own size); a CommunicationError
 #pragma once
 
 #include <cstdint>

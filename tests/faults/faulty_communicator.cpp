@@ -13,49 +13,53 @@ using comm::Reduction;
 FaultyCommunicator::FaultyCommunicator(comm::Communicator& inner, std::vector<Fault> plan)
     : inner_(inner), plan_(std::move(plan)) {}
 
-bool FaultyCommunicator::enter() {
+void FaultyCommunicator::enter() {
   ++number_;
-  bool entered = true;
   for (const auto& fault : faults_at(plan_, rank(), number_, "collective")) {
     if (fault.what == "fail") {
       throw base::CommunicationError({.what = "a fault in collective " + std::to_string(number_)});
     }
     if (fault.what == "skip") {
-      entered = false;
+      leave_out_ = true;
     } else {
       strike(fault);
     }
   }
-  return entered;
+}
+
+bool FaultyCommunicator::enter_or_leave_out() {
+  enter();
+  return !std::exchange(leave_out_, false);
 }
 
 void FaultyCommunicator::barrier() {
-  if (enter()) {
+  if (enter_or_leave_out()) {
     inner_.barrier();
   }
 }
 void FaultyCommunicator::broadcast(std::span<std::byte> bytes, int root) {
-  if (enter()) {
+  if (enter_or_leave_out()) {
     inner_.broadcast(bytes, root);
   }
 }
 void FaultyCommunicator::all_reduce(std::span<std::int64_t> values, Reduction reduction) {
-  if (enter()) {
+  if (enter_or_leave_out()) {
     inner_.all_reduce(values, reduction);
   }
 }
 void FaultyCommunicator::all_reduce(std::span<float> values, Reduction reduction) {
-  if (enter()) {
+  if (enter_or_leave_out()) {
     inner_.all_reduce(values, reduction);
   }
 }
 void FaultyCommunicator::all_reduce(std::span<double> values, Reduction reduction) {
-  if (enter()) {
+  if (enter_or_leave_out()) {
     inner_.all_reduce(values, reduction);
   }
 }
 
-// A collective whose result has a size cannot be left out: there would be nothing to go on with.
+// A collective whose result has a size cannot be left out, there would be nothing to go on with: the next one
+// that can is.
 std::vector<Bytes> FaultyCommunicator::all_gather(std::span<const std::byte> mine) {
   enter();
   return inner_.all_gather(mine);

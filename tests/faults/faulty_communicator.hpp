@@ -32,12 +32,14 @@ class FaultyCommunicator final : public comm::Communicator {
   void abort(base::ExitCode code) noexcept override { inner_.abort(code); }
 
  private:
+  void enter();
   /// False where the collective is to be left out.
-  bool enter();
+  bool enter_or_leave_out();
 
   comm::Communicator& inner_;
   std::vector<Fault> plan_;
   std::int64_t number_ = 0;  // of the collective entered last
+  bool leave_out_ = false;   // the next one that can be
 };
 
 }  // namespace mgrn::test

@@ -160,9 +160,10 @@ TEST(TwoJobs, InOneFolderAreKeptApart) {
     job += " '" + argument + "'";
   }
   const std::string first = (folder / "first").string();
-  // The first holds the folder for eight seconds or more; the second must leave it alone.
+  // The first holds the folder for sixteen seconds or more, longer than the second waits; it must leave it
+  // alone.
   const ProgramResult both =
-      run_shell("MGRN_FAULT=0:3:step:slow:9000 " + job + " > /dev/null 2> '" + first + "' & one=$!; " +
+      run_shell("MGRN_FAULT=0:3:step:slow:16000 " + job + " > /dev/null 2> '" + first + "' & one=$!; " +
                 "for i in $(seq 600); do test -d '" + (folder / "run" / "checkpoints").string() +
                 "' && break; sleep 0.05; done; " + job + "; code=$?; wait $one; echo first $? second $code");
   EXPECT_EQ(both.output, "first 0 second 64\n") << both.errors << content(first);

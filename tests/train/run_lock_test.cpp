@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -26,7 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr RunLock::Timing kQuick{.beat = milliseconds(20), .patience = milliseconds(600)};
+constexpr RunLock::Timing kQuick{
+    .beat = milliseconds(20), .patience = milliseconds(600), .leaving = milliseconds(300)};
 
 std::string refusal(const fs::path& run) {
   try {
@@ -76,6 +78,27 @@ TEST(RunLock, ASecondJobIsRefusedAndToldWhoWorksThere) {
     first.require_held();
   }
   EXPECT_EQ(refusal(folder.path()), "") << "given back at the end";
+}
+
+// A launcher returns before all its ranks are gone: who starts again at once must not be refused for that.
+TEST(RunLock, AHolderThatIsAboutToGoIsWaitedFor) {
+  const mgrn::test::TemporaryDirectory folder;
+  auto first = std::make_unique<RunLock>(folder.path(), kQuick);
+  std::thread leaving([&] {
+    std::this_thread::sleep_for(milliseconds(500));
+    first.reset();
+  });
+  std::string error;
+  try {
+    const RunLock second(
+        folder.path(),
+        {.beat = milliseconds(20), .patience = milliseconds(600), .leaving = milliseconds(30'000)});
+    second.require_held();
+  } catch (const base::Error& refused) {
+    error = refused.what();
+  }
+  leaving.join();
+  EXPECT_EQ(error, "");
 }
 
 // Where the file system has no kernel locks the process number must do.

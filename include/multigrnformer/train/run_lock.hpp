@@ -30,6 +30,8 @@ class RunLock {
   struct Timing {
     std::chrono::milliseconds beat{10'000};      ///< between raises of the count
     std::chrono::milliseconds patience{60'000};  ///< how long a count must stand still
+    /// How long a holder on this machine is waited for: a launcher returns before all its ranks are gone.
+    std::chrono::milliseconds leaving{10'000};
   };
 
   /// Takes the lock of the folder `run`, which exists. Throws UsageError, naming the holder, when another job
@@ -47,6 +49,7 @@ class RunLock {
  private:
   void take(Timing timing);
   void require_gone(const base::Json& holder, Timing timing) const;
+  void wait_for_kernel_lock(Timing timing);
   void write(std::int64_t count);
   bool is_mine() const;
   void beat(std::chrono::milliseconds interval);
