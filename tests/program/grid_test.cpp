@@ -71,7 +71,7 @@ cells = 24
 hidden = 16
 
 [train]
-epochs = 4
+epochs = 40
 )";
 constexpr std::size_t kTasks = 18;
 constexpr std::size_t kResults = 10;
@@ -541,8 +541,8 @@ TEST_F(Grid, WhatIsWrongIsSaidBeforeAnythingBegins) {
     std::string says;
   };
   const std::vector<Bad> cases = {
-      {64, "epochs = 4", "epoks = 4", "unknown key train.epoks (rank 0, file"},
-      {64, "epochs = 4", "epochs = many", "illegal value of train.epochs"},
+      {64, "epochs = 40", "epoks = 4", "unknown key train.epoks (rank 0, file"},
+      {64, "epochs = 40", "epochs = many", "illegal value of train.epochs"},
       {64, "runs = 1", "runs = 1..", "illegal list of runs"},
       {64, "runs = 1", "runz = 1", "expected grid.runs"},
       {64, "runs = 1", "methods = grnboost2", "method grnboost2 is not built into this version"},
