@@ -144,56 +144,21 @@ struct EncoderOf {
   static void forward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
                       const float* sample, const float* positions, float* input, const Scratch& scratch,
                       float* flat) {
-    const int width = EncoderOf::width(d);
-    int first = 0;
-    if constexpr (kWidth == 4) {
-      for (; first + kLanes <= d.cells; first += kLanes) {
-        Vector column[4];
-        columns_of_rows(sample + first * 4, column);
-        for (int c = 0; c < 4; ++c) {
-          store(input + c * d.padded + first, column[c] + load_loose(positions + c * d.padded + first));
-        }
-      }
-    }
-    for (int n = first; n < d.cells; ++n) {
-      for (int c = 0; c < width; ++c) {
-        input[c * d.padded + n] = sample[n * width + c] + positions[c * d.padded + n];
-      }
-    }
+    split_rows(d, sample, positions, input);
     for (int layer = 0; layer < d.layers; ++layer) {
       const float* x = layer == 0 ? input : scratch.stream;
       project(d, weights[layer], states[layer], x);
       attention(d, states[layer], scratch);
       feed_forward(d, weights[layer], states[layer], x, scratch);
     }
-    first = 0;
-    if constexpr (kWidth == 4) {
-      for (; first + kLanes <= d.cells; first += kLanes) {
-        Vector column[4];
-        for (int c = 0; c < 4; ++c) column[c] = load(scratch.stream + c * d.padded + first);
-        rows_of_columns(column, flat + first * 4);
-      }
-    }
-    for (int n = first; n < d.cells; ++n) {
-      for (int c = 0; c < width; ++c) flat[n * width + c] = scratch.stream[c * d.padded + n];
-    }
+    join_columns(d, scratch.stream, flat);
   }
 
   static void backward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
                        const float* input, const Scratch& scratch, const float* flat_gradient,
                        const LayerSums* sums) {
     const int width = EncoderOf::width(d);
-    int first = 0;
-    if constexpr (kWidth == 4) {
-      for (; first + kLanes <= d.cells; first += kLanes) {
-        Vector column[4];
-        columns_of_rows(flat_gradient + first * 4, column);
-        for (int c = 0; c < 4; ++c) store(scratch.stream + c * d.padded + first, column[c]);
-      }
-    }
-    for (int n = first; n < d.cells; ++n) {
-      for (int c = 0; c < width; ++c) scratch.stream[c * d.padded + n] = flat_gradient[n * width + c];
-    }
+    split_rows(d, flat_gradient, nullptr, scratch.stream);
     for (int c = 0; c < width; ++c) clear_padding(scratch.stream + c * d.padded, d);
     for (int layer = d.layers - 1; layer >= 0; --layer) {
       feed_forward_backward(d, weights[layer], states[layer], scratch, sums[layer]);
@@ -209,6 +174,44 @@ struct EncoderOf {
   }
 
  private:
+  /// rows [cells][width] -> columns [width][padded], plus `offset`, which lies as they do and may be null.
+  static void split_rows(const Dimensions& d, const float* rows, const float* offset, float* columns) {
+    const int width = EncoderOf::width(d);
+    int first = 0;
+    if constexpr (kWidth == 4) {
+      for (; first + kLanes <= d.cells; first += kLanes) {
+        Vector column[4];
+        columns_of_rows(rows + first * 4, column);
+        for (int c = 0; c < 4; ++c) {
+          const int at = c * d.padded + first;
+          store(columns + at, offset != nullptr ? column[c] + load_loose(offset + at) : column[c]);
+        }
+      }
+    }
+    for (int n = first; n < d.cells; ++n) {
+      for (int c = 0; c < width; ++c) {
+        const int at = c * d.padded + n;
+        columns[at] = offset != nullptr ? rows[n * width + c] + offset[at] : rows[n * width + c];
+      }
+    }
+  }
+
+  /// The way back, without an offset.
+  static void join_columns(const Dimensions& d, const float* columns, float* rows) {
+    const int width = EncoderOf::width(d);
+    int first = 0;
+    if constexpr (kWidth == 4) {
+      for (; first + kLanes <= d.cells; first += kLanes) {
+        Vector column[4];
+        for (int c = 0; c < 4; ++c) column[c] = load(columns + c * d.padded + first);
+        rows_of_columns(column, rows + first * 4);
+      }
+    }
+    for (int n = first; n < d.cells; ++n) {
+      for (int c = 0; c < width; ++c) rows[n * width + c] = columns[c * d.padded + n];
+    }
+  }
+
   static void project(const Dimensions& d, const LayerWeights& w, const LayerState& state, const float* x) {
     const int width = EncoderOf::width(d);
     dense(
