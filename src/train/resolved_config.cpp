@@ -2,6 +2,7 @@
 #include "multigrnformer/train/resolved_config.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace mgrn::train {
 namespace {
@@ -42,28 +43,18 @@ void for_each_line(std::string_view text, Visit&& visit) {
   }
 }
 
-// The first ones are those without influence.
-constexpr std::size_t kWithoutInfluence = 10;
-constexpr std::string_view kCompared[] = {"config",
-                                          "data.stage",
-                                          "log-level",
-                                          "log-rank",
-                                          "out",
-                                          "runs",
-                                          "train.checkpoint_every",
-                                          "train.keep_checkpoints",
-                                          "train.share_gpus",
-                                          "train.threads",
-                                          "cross.target",
-                                          "cross.target_split",
-                                          "data.dataset",
-                                          "data.network",
-                                          "data.tfs",
-                                          "pairs.split_file",
-                                          "train.device",
-                                          "train.engine",
-                                          "train.init",
-                                          "train.isa"};
+constexpr auto kWithoutInfluence = std::to_array<std::string_view>(
+    {"config", "data.stage", "log-level", "log-rank", "out", "runs", "train.checkpoint_every",
+     "train.keep_checkpoints", "train.share_gpus", "train.threads"});
+constexpr auto kComparedOtherwise = std::to_array<std::string_view>(
+    {"cross.target", "cross.target_split", "data.dataset", "data.network", "data.tfs", "pairs.split_file",
+     "train.device", "train.engine", "train.init", "train.isa"});
+constexpr auto kNotComparedAsText = [] {
+  std::array<std::string_view, kWithoutInfluence.size() + kComparedOtherwise.size()> both;
+  std::copy(kComparedOtherwise.begin(), kComparedOtherwise.end(),
+            std::copy(kWithoutInfluence.begin(), kWithoutInfluence.end(), both.begin()));
+  return both;
+}();
 
 }  // namespace
 
@@ -115,11 +106,11 @@ std::string with_config_value(const std::string& text, const std::string& key, c
 }
 
 std::span<const std::string_view> keys_without_influence() {
-  return std::span(kCompared).first(kWithoutInfluence);
+  return kWithoutInfluence;
 }
 
 std::span<const std::string_view> keys_compared_by_content() {
-  return kCompared;
+  return kNotComparedAsText;
 }
 
 }  // namespace mgrn::train
