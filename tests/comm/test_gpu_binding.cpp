@@ -3,6 +3,7 @@
 
 #include <mutex>
 
+#include "comm/made_up_nodes.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/gpu_binding.hpp"
 #include "multigrnformer/comm/thread_world.hpp"
@@ -75,45 +76,11 @@ TEST(GpuBinding, SharedGpusAreTakenInTurnOnceNoneIsFree) {
   EXPECT_EQ(bound({{"GPU-a"}, {"GPU-a"}}, GpuSharing::allowed), (Bound{{0, "GPU-a"}, {0, "GPU-a"}}));
 }
 
-/// A world whose ranks believe that each is on a node of its own, as in containers of one host.
-class Apart final : public Communicator {
- public:
-  explicit Apart(Communicator& world) : world_(world) {}
-  int rank() const override { return world_.rank(); }
-  int size() const override { return world_.size(); }
-  std::string backend() const override { return world_.backend(); }
-  void barrier() override { world_.barrier(); }
-  void broadcast(std::span<std::byte> bytes, int root) override { world_.broadcast(bytes, root); }
-  void all_reduce(std::span<std::int64_t> values, Reduction reduction) override {
-    world_.all_reduce(values, reduction);
-  }
-  void all_reduce(std::span<float> values, Reduction reduction) override {
-    world_.all_reduce(values, reduction);
-  }
-  void all_reduce(std::span<double> values, Reduction reduction) override {
-    world_.all_reduce(values, reduction);
-  }
-  std::vector<Bytes> all_gather(std::span<const std::byte> mine) override { return world_.all_gather(mine); }
-  std::vector<Bytes> gather(std::span<const std::byte> mine, int root) override {
-    return world_.gather(mine, root);
-  }
-  std::vector<Bytes> exchange(std::vector<Bytes> to_rank) override {
-    return world_.exchange(std::move(to_rank));
-  }
-  std::unique_ptr<Communicator> split(int group) override { return world_.split(group); }
-  std::unique_ptr<Communicator> split_by_node() override { return world_.split(world_.rank()); }
-  SharedMemory share_memory(std::uint64_t bytes) override { return world_.share_memory(bytes); }
-  void abort(base::ExitCode code) noexcept override { world_.abort(code); }
-
- private:
-  Communicator& world_;
-};
-
 TEST(GpuBinding, OneGpuSeenFromTwoNodesIsRefusedOnEveryRank) {
   std::mutex mutex;
   std::vector<std::string> messages;
   run_ranks(3, [&](Communicator& world) {
-    Apart apart(world);
+    test::MadeUpNodes apart(world, 1);
     try {
       bind_gpu(apart, {world.rank() == 1 ? "GPU-b" : "GPU-a"}, GpuSharing::refused);
     } catch (const base::UsageError& error) {

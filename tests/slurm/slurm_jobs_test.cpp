@@ -16,6 +16,7 @@
 #include <set>
 #include <thread>
 
+#include "program/run_files.hpp"
 #include "slurm/slurm_support.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/time_limit.hpp"
@@ -25,9 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kTrain = "slurm/submit-train.sh";
-constexpr const char* kChain = "slurm/submit-pretrain-finetune.sh";
-constexpr const char* kGrid = "slurm/submit-grid.sh";
 constexpr double kPatience = 90;  // seconds; Slurm looks at time limits every 30
 
 bool await(const std::function<bool()>& come, double seconds = kPatience) {
@@ -164,7 +162,7 @@ struct HeldRun {
     EXPECT_EQ(state(submitted.job), "COMPLETED") << submitted.log_text();
     // At least: where this machine is slow, a minute is over again before the second part is done.
     EXPECT_GE(std::atoi(field(submitted.job, "Restarts").c_str()), 1);
-    EXPECT_EQ(promised_files(folder), promised_files(Cluster::folder() / "undisturbed")) << name;
+    EXPECT_EQ(files_of(folder), files_of(Cluster::folder() / "undisturbed")) << name;
   }
 };
 
@@ -218,8 +216,7 @@ TEST(Job, OnTwoNodesGivesTheBytesOfARunWithoutSlurm) {
   const auto run = submit(kTrain, "two-nodes", {"--time", "10", "--nodes", "2"},
                           behind_dashes(train_words(Cluster::folder() / "two-nodes")));
   expect_ended(run.job, "COMPLETED", run);
-  EXPECT_EQ(promised_files(Cluster::folder() / "two-nodes"),
-            promised_files(Cluster::folder() / "undisturbed"));
+  EXPECT_EQ(files_of(Cluster::folder() / "two-nodes"), files_of(Cluster::folder() / "undisturbed"));
   const std::string info = content_of(Cluster::folder() / "two-nodes" / "run_info.json");
   EXPECT_TRUE(contains(info, "\"ranks\": 2")) << info;
 }
@@ -231,7 +228,7 @@ TEST(Job, StartedByMpirunWithStagedDatasetsGivesTheSameBytes) {
              {"--time", "10", "--ranks-per-node", "2", "--launcher", "mpirun", "--stage", own.string()},
              behind_dashes(train_words(Cluster::folder() / "mpirun")));
   expect_ended(run.job, "COMPLETED", run);
-  EXPECT_EQ(promised_files(Cluster::folder() / "mpirun"), promised_files(Cluster::folder() / "undisturbed"));
+  EXPECT_EQ(files_of(Cluster::folder() / "mpirun"), files_of(Cluster::folder() / "undisturbed"));
   EXPECT_FALSE(fs::is_empty(own));
 }
 
@@ -264,7 +261,7 @@ TEST(Job, ThatIsCancelledStopsWithACheckpointStaysCancelledAndCanGoOn) {
   const auto again = submit(kTrain, "cancelled-again", {"--time", "10", "--ranks-per-node", "2"},
                             behind_dashes(train_words(run.folder)));
   expect_ended(again.job, "COMPLETED", again);
-  EXPECT_EQ(promised_files(run.folder), promised_files(Cluster::folder() / "undisturbed"));
+  EXPECT_EQ(files_of(run.folder), files_of(Cluster::folder() / "undisturbed"));
 }
 
 TEST(Job, StopsAskingAfterAsManyRequeuesAsAreAllowed) {

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "program/run_files.hpp"
 #include "slurm/slurm_support.hpp"
 #include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
@@ -14,9 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kTrain = "slurm/submit-train.sh";
-constexpr const char* kChain = "slurm/submit-pretrain-finetune.sh";
-constexpr const char* kGrid = "slurm/submit-grid.sh";
 constexpr const char* kMpirun = "launch/mpirun.sh";
 
 Words with_program(Words words) {
@@ -313,7 +311,7 @@ TEST(Mpirun, SigtermStopsTheRanksWithACheckpointAndTheSameCommandGoesOn) {
   train[std::distance(train.begin(), std::find(train.begin(), train.end(), "--out")) + 1] =
       (folder / "alone").string();
   ASSERT_EQ(run_program(train).code, 0);
-  EXPECT_EQ(promised_files(folder / "run"), promised_files(folder / "alone"));
+  EXPECT_EQ(files_of(folder / "run"), files_of(folder / "alone"));
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/slurm_support.hpp"
 
-#include <gtest/gtest.h>
-
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "support/paths.hpp"
@@ -66,22 +63,6 @@ fi
 mkdir -p "$out/shares/$share"
 printf '%s\n' "$*" >"$out/shares/$share/words"
 )" + grid_run);
-}
-
-std::map<std::string, std::string> promised_files(const fs::path& run) {
-  std::map<std::string, std::string> files;
-  for (const char* name :
-       {"config.ini", "split.csv", "model.safetensors", "predictions.csv", "result.json"}) {
-    EXPECT_TRUE(fs::exists(run / name)) << run / name;
-    files[name] = content_of(run / name);
-  }
-  std::istringstream lines(content_of(run / "metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    auto object = nlohmann::json::parse(line);
-    object.erase("samples_per_s");
-    files["metrics.jsonl"] += object.dump() + "\n";
-  }
-  return files;
 }
 
 }  // namespace mgrn::test

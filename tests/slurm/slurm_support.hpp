@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,10 @@
 namespace mgrn::test {
 
 using Words = std::vector<std::string>;
+
+inline constexpr const char* kTrain = "slurm/submit-train.sh";
+inline constexpr const char* kChain = "slurm/submit-pretrain-finetune.sh";
+inline constexpr const char* kGrid = "slurm/submit-grid.sh";
 
 /// Runs launch/ or slurm/ scripts ("slurm/submit-train.sh") in `folder`.
 ProgramResult run_script(const std::string& script, const Words& arguments,
@@ -28,8 +31,5 @@ bool contains(const std::string& text, const std::string& part);
 /// makes `tasks` tasks; `grid run` notes its share in OUT/shares.
 std::filesystem::path write_grid_program(const std::filesystem::path& file, int tasks,
                                          const std::string& grid_run = "");
-
-/// Files of a run that are promised to be the same, and metrics.jsonl without its one field of time.
-std::map<std::string, std::string> promised_files(const std::filesystem::path& run);
 
 }  // namespace mgrn::test

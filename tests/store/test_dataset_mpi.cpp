@@ -11,35 +11,13 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/parallel_hdf5.hpp"
 #include "support/mpi_world.hpp"
-#include "support/temporary_directory.hpp"
+#include "support/shared_folder.hpp"
 
 namespace mgrn::store {
 namespace {
 
+using test::SharedFolder;
 using test::world;
-
-// A folder that all ranks see; rank 0 owns it.
-class SharedFolder {
- public:
-  SharedFolder() {
-    if (world().rank() == 0) {
-      own_.emplace();
-    }
-    path_ = comm::broadcast_text(world(), own_ ? own_->path().string() : "");
-  }
-  ~SharedFolder() { world().barrier(); }
-  SharedFolder(const SharedFolder&) = delete;
-  SharedFolder& operator=(const SharedFolder&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const {
-    return std::filesystem::path(path_) / name;
-  }
-  std::filesystem::path path() const { return path_; }
-
- private:
-  std::optional<test::TemporaryDirectory> own_;
-  std::string path_;
-};
 
 TEST(DatasetMpi, IsTheSameFromAnyNumberOfRanks) {
   ASSERT_TRUE(comm::has_parallel_hdf5(world()));

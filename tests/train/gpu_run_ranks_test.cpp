@@ -2,35 +2,23 @@
 // gpu_run_test.cpp's main promise with ranks as processes: NCCL's id travels over MPI, sums over NCCL.
 #include <gtest/gtest.h>
 
-#include <memory>
-
 #include "fake_gpu.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/train/run.hpp"
 #include "support/mpi_world.hpp"
-#include "support/temporary_directory.hpp"
+#include "train/shared_tiny_folder.hpp"
 #include "train/tiny_run.hpp"
 
 namespace mgrn::train {
 namespace {
 
 namespace fake = mgrn::test::fake_gpu;
-namespace fs = std::filesystem;
 using mgrn::test::world;
 
 TEST(GpuRunOverMpi, GivesTheBytesOfOneRankAlsoOnASharedGpu) {
-  std::unique_ptr<mgrn::test::TemporaryDirectory> owned;
-  std::string name;
-  comm::agree(world(), [&] {
-    if (world().rank() == 0) {
-      owned = std::make_unique<mgrn::test::TemporaryDirectory>();
-      test::write_tiny_inputs(owned->path());
-      name = owned->path().string();
-    }
-  });
-  const fs::path folder = comm::broadcast_text(world(), name);
+  const test::SharedTinyFolder folder;
   const auto settings = [&](const char* out) {
-    Settings made = test::tiny_settings(folder, folder / out);
+    Settings made = test::tiny_settings(folder.path(), folder / out);
     made.device = "cuda";
     made.epochs = 1;
     made.batch = 16;

@@ -4,20 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
-#include <memory>
 
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/nccl.hpp"
 #include "multigrnformer/model/devices.hpp"
 #include "multigrnformer/train/run.hpp"
 #include "support/mpi_world.hpp"
-#include "support/temporary_directory.hpp"
+#include "train/shared_tiny_folder.hpp"
 #include "train/tiny_run.hpp"
 
 namespace mgrn::train {
 namespace {
 
-namespace fs = std::filesystem;
 using mgrn::test::world;
 
 bool starts_with_number(const std::string& text) {
@@ -32,18 +30,9 @@ TEST(GpuRunOnTheMachinesGpus, GivesTheBytesOfOneRank) {
   if (const std::string nccl = comm::describe_nccl(); world().size() > 1 && !starts_with_number(nccl)) {
     GTEST_SKIP() << "NCCL: " << nccl;
   }
-  std::unique_ptr<mgrn::test::TemporaryDirectory> owned;
-  std::string name;
-  comm::agree(world(), [&] {
-    if (world().rank() == 0) {
-      owned = std::make_unique<mgrn::test::TemporaryDirectory>();
-      test::write_tiny_inputs(owned->path());
-      name = owned->path().string();
-    }
-  });
-  const fs::path folder = comm::broadcast_text(world(), name);
+  const test::SharedTinyFolder folder;
   const auto settings = [&](const char* out) {
-    Settings made = test::tiny_settings(folder, folder / out);
+    Settings made = test::tiny_settings(folder.path(), folder / out);
     made.device = "cuda";
     made.share_gpus = true;
     made.collective_limit_s = 60;

@@ -2,13 +2,11 @@
 // The same run over MPI and alone: rank 0 repeats it on one rank and compares all promised bytes.
 #include <gtest/gtest.h>
 
-#include <memory>
-
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/train/run.hpp"
 #include "support/mpi_world.hpp"
-#include "support/temporary_directory.hpp"
+#include "train/shared_tiny_folder.hpp"
 #include "train/tiny_run.hpp"
 
 namespace mgrn::train {
@@ -17,32 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 using mgrn::test::world;
 
-// A folder that all ranks of this host share; rank 0 makes and removes it.
-class SharedFolder {
- public:
-  SharedFolder() {
-    std::string name;
-    if (world().rank() == 0) {
-      owned_ = std::make_unique<mgrn::test::TemporaryDirectory>();
-      name = owned_->path().string();
-    }
-    path_ = comm::broadcast_text(world(), name);
-  }
-  ~SharedFolder() { world().barrier(); }
-  const fs::path& path() const { return path_; }
-
- private:
-  std::unique_ptr<mgrn::test::TemporaryDirectory> owned_;
-  fs::path path_;
-};
-
 TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
-  const SharedFolder folder;
-  comm::agree(world(), [&] {
-    if (world().rank() == 0) {
-      test::write_tiny_inputs(folder.path());
-    }
-  });
+  const test::SharedTinyFolder folder;
   run_training(test::tiny_settings(folder.path(), folder.path() / "all"), world());
   const Settings resumed = test::tiny_settings(folder.path(), folder.path() / "resumed");
   bool stopped = false;
@@ -66,12 +40,7 @@ TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
 }
 
 TEST(RunOverMpi, DatasetsReadFromEachNodesOwnDiskLeaveNoTrace) {
-  const SharedFolder folder;
-  comm::agree(world(), [&] {
-    if (world().rank() == 0) {
-      test::write_tiny_inputs(folder.path());
-    }
-  });
+  const test::SharedTinyFolder folder;
   run_training(test::tiny_settings(folder.path(), folder.path() / "shared"), world());
   Settings settings = test::tiny_settings(folder.path(), folder.path() / "staged");
   settings.stage = folder.path() / "own" / "disk";
@@ -110,12 +79,7 @@ TEST(RunOverMpi, DatasetsReadFromEachNodesOwnDiskLeaveNoTrace) {
 }
 
 TEST(RunOverMpi, SixteenBitValuesChangeTheResultButNotWithTheNumberOfRanks) {
-  const SharedFolder folder;
-  comm::agree(world(), [&] {
-    if (world().rank() == 0) {
-      test::write_tiny_inputs(folder.path());
-    }
-  });
+  const test::SharedTinyFolder folder;
   const auto settings_for = [&](const char* name, pairs::Precision precision) {
     Settings settings = test::tiny_settings(folder.path(), folder.path() / name);
     settings.precision = precision;
