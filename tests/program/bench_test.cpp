@@ -39,8 +39,11 @@ Arguments with(Arguments arguments, const Arguments& more) {
 }
 
 bool keys_are_sorted(const std::string& line) {
+  const auto value = nlohmann::ordered_json::parse(line);
   std::vector<std::string> keys;
-  for (const auto& item : nlohmann::ordered_json::parse(line).items()) keys.push_back(item.key());
+  for (const auto& item : value.items()) {
+    keys.push_back(item.key());
+  }
   return std::is_sorted(keys.begin(), keys.end());
 }
 
