@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The house: every room and the rooms it may include. Linking follows this table, and the test
 # `structure.includes` holds every #include against it.
-set(MGRN_ROOMS base formats comm store prepare simulate pairs model evaluate train experiments cli)
+set(MGRN_ROOMS base formats comm store prepare simulate pairs model evaluate train baselines experiments cli)
 set(MGRN_MAY_INCLUDE_base)
 set(MGRN_MAY_INCLUDE_formats base)
 set(MGRN_MAY_INCLUDE_comm base)
@@ -12,8 +12,9 @@ set(MGRN_MAY_INCLUDE_pairs base formats comm store)
 set(MGRN_MAY_INCLUDE_model base)
 set(MGRN_MAY_INCLUDE_evaluate base formats comm pairs)
 set(MGRN_MAY_INCLUDE_train base formats comm store pairs model evaluate)
-set(MGRN_MAY_INCLUDE_experiments base formats comm store prepare simulate pairs model evaluate train)
-set(MGRN_MAY_INCLUDE_cli base formats comm store prepare simulate pairs model train evaluate experiments)
+set(MGRN_MAY_INCLUDE_baselines base formats comm store pairs model evaluate train)
+set(MGRN_MAY_INCLUDE_experiments base formats comm store prepare simulate pairs model evaluate train baselines)
+set(MGRN_MAY_INCLUDE_cli base formats comm store prepare simulate pairs model train evaluate baselines experiments)
 
 # mgrn_add_room(NAME SOURCES file... [LINK target...]): the static library mgrn::NAME, linked to the
 # rooms it may include and, privately, to the outside packages it names.

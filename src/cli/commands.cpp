@@ -5,9 +5,9 @@ namespace mgrn::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list = {
-      simulate_command(), prepare_command(),  inspect_command(),  train_command(),
-      pretrain_command(), finetune_command(), evaluate_command(), predict_command(),
-      sample_command(),   grid_command(),     bench_command(),    doctor_command(),
+      simulate_command(), prepare_command(),  inspect_command(),  train_command(),   pretrain_command(),
+      finetune_command(), baseline_command(), evaluate_command(), predict_command(), sample_command(),
+      grid_command(),     bench_command(),    doctor_command(),
   };
   return list;
 }

@@ -43,12 +43,12 @@ void print_result(comm::Communicator& world, const std::string& text) {
   });
 }
 
-std::string metrics_table(const base::Json& result) {
+std::string metrics_table(const base::Json& result, const std::string& method) {
   if (!result.contains("auroc")) {
     return {};
   }
   std::string text =
-      fmt::format("{:<22} {:>17} {:>17} {:>17}\n", "test pairs", "model", "degree only", "random");
+      fmt::format("{:<22} {:>17} {:>17} {:>17}\n", "test pairs", method, "degree only", "random");
   const auto row = [&](const char* name, const char* model, const char* degree, const char* random) {
     text += fmt::format("{:<22} {:>17} {:>17} {:>17}\n", name, figure(result, model),
                         *degree != '\0' ? figure(result, degree) : "", figure(result, random));

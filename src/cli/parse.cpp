@@ -213,14 +213,17 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
   if (!config.given.contains("train.seed")) {
     config.train.seed = config.train.split.seed;
   }
+  if (place->complete != nullptr) {
+    place->complete(config);
+  }
   config.train.config_text = resolved_config(table);
 }
 
 std::string resolved_config(const KeyTable& table) {
-  std::map<std::string, std::map<std::string, std::string>> sections;
+  std::map<std::string, std::map<std::string, std::string>> sections;  // keys without one under ""
   for (const auto& key : table.keys()) {
     const auto dot = key.name.find('.');
-    if (!key.result || dot == std::string::npos) {
+    if (!key.result) {
       continue;
     }
     std::string value = key.get();
@@ -228,12 +231,14 @@ std::string resolved_config(const KeyTable& table) {
       value = rebase_paths(value, std::filesystem::current_path());
     }
     if (!value.empty()) {
-      sections[key.name.substr(0, dot)][key.name.substr(dot + 1)] = value;
+      const bool in_section = dot != std::string::npos;
+      sections[in_section ? key.name.substr(0, dot) : ""][in_section ? key.name.substr(dot + 1) : key.name] =
+          value;
     }
   }
   std::string text = "# Resolved configuration. Keys that results do not depend on are in run_info.json.\n";
   for (const auto& [section, keys] : sections) {
-    text += "\n[" + section + "]\n";
+    text += section.empty() ? "\n" : "\n[" + section + "]\n";
     for (const auto& [name, value] : keys) {
       text += fmt::format("{} = {}\n", name, value);
     }

@@ -29,6 +29,12 @@ Settings settings_of_run(const Settings& settings, int run) {
 
 base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& communicator,
                        const Hooks& hooks) {
+  return run_repeats(settings, runs, communicator,
+                     [&](const Settings& own) { return run_training(own, communicator, hooks); });
+}
+
+base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& communicator,
+                       const std::function<base::Json(const Settings&)>& run_once) {
   comm::agree(communicator, [&] {
     if (runs < 1) {
       throw base::UsageError({.what = "illegal number of runs",
@@ -48,7 +54,7 @@ base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& c
   std::vector<base::Json> results;
   for (int run = 1; run <= runs; ++run) {
     base::info("run " + std::to_string(run) + " of " + std::to_string(runs));
-    results.push_back(run_training(settings_of_run(settings, run), communicator, hooks));
+    results.push_back(run_once(settings_of_run(settings, run)));
   }
   base::Json summary = evaluate::summary(results);
   comm::agree(communicator, [&] {

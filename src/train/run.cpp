@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/run.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -28,6 +26,7 @@
 #include "multigrnformer/train/leak.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
+#include "multigrnformer/train/run_record.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/sources.hpp"
 #include "multigrnformer/train/trainer.hpp"
@@ -139,51 +138,6 @@ std::string comparable_text(const Settings& settings, const Identity& identity) 
          "\ninputs = " + base::Json(identity.inputs).dump() + "\n";
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
-}
-
-/// Collective. The name that each rank gives, by rank; on every rank.
-base::Json gathered_names(comm::Communicator& communicator, const std::string& mine) {
-  base::Json names = base::Json::array();
-  for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(mine)))) {
-    const auto letters = comm::from_bytes<char>(bytes);
-    names.push_back(std::string(letters.begin(), letters.end()));
-  }
-  return names;
-}
-
-base::Json input_entry(const fs::path& file) {
-  return {{"file", file.string()}, {"bytes", fs::file_size(file)}, {"sha256", base::sha256_of_file(file)}};
-}
-
-base::Json run_facts(const Settings& settings, const Task& task, const Identity& identity) {
-  base::Json inputs = base::Json::array();
-  for (const auto& source : task.sources) {
-    // A dataset file carries its own checksums and is known by its id; hashing an atlas again takes minutes.
-    inputs.push_back({{"file", source.paths.dataset.string()},
-                      {"bytes", fs::file_size(source.paths.dataset)},
-                      {"id", source.header.id},
-                      {"sources", base::Json::parse(source.header.sources)}});
-    inputs.push_back(input_entry(source.paths.network));
-    inputs.push_back(input_entry(source.paths.tf_list));
-  }
-  for (const auto& file : {settings.split_file, settings.init, settings.target_split}) {
-    if (!file.empty()) {
-      inputs.push_back(input_entry(file));
-    }
-  }
-  return {{"program", "multigrnformer"},
-          {"version", program_version()},
-          {"build", identity.build_id},
-          {"c_library", c_library()},
-          {"job", job_name(settings.job)},
-          {"engine", identity.engine},
-          {"seeds", {{"pairs.seed", settings.split.seed}, {"train.seed", settings.seed}}},
-          {"inputs", inputs}};
-}
-
 // A micro-batch is computed by one thread of one rank: with fewer of them than threads, some only wait.
 void warn_of_idle_ranks(const Settings& settings, int ranks) {
   const std::int64_t units = (std::int64_t{settings.batch} + settings.micro_batch - 1) / settings.micro_batch;
@@ -226,16 +180,6 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
     base::warn("with this train.micro_batch the exact sum may move an update by " + std::to_string(bound) +
                " of the learning rate; raise train.micro_batch");
   }
-}
-
-std::vector<formats::NamedEdge> training_positives(const Source& source) {
-  std::vector<formats::NamedEdge> edges;
-  for (const auto& pair : source.split.pairs) {
-    if (pair.set != pairs::Set::test && pair.label == 1) {
-      edges.push_back({source.header.genes[pair.tf], source.header.genes[pair.gene]});
-    }
-  }
-  return edges;
 }
 
 /// One run, with what its stages share.
@@ -349,7 +293,10 @@ class Run {
       base::require_free_space(folder_.path(),
                                checkpoint * (static_cast<std::uintmax_t>(settings_.keep_checkpoints) + 2),
                                "checkpoints");
-      folder_.begin(settings_.config_text, run_facts(settings_, task_, identity_),
+      base::Json facts = run_facts(settings_, task_.sources);
+      facts["job"] = job_name(settings_.job);
+      facts["engine"] = identity_.engine;
+      folder_.begin(settings_.config_text, facts,
                     {{"command_line", command_line()},
                      {"hosts", hosts},
                      {"gpus", gpus},

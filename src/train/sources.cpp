@@ -237,12 +237,6 @@ Source load_labels(const Settings& settings, const SourcePaths& paths, const fs:
   source.split = split_file.empty() ? pairs::draw_split(source.header, source.network, settings.split)
                                     : pairs::read_split(split_file, source.header, settings.split.seed,
                                                         settings.split.validation);
-  const auto cells = source.header.barcodes.size();
-  if (static_cast<std::size_t>(settings.shape.cells) > cells) {
-    base::warn(paths.dataset.string() + ": model.cells = " + std::to_string(settings.shape.cells) +
-               " is more than the " + std::to_string(cells) +
-               " cells of the dataset: every sample repeats cells");
-  }
   for (const auto& note : source.split.notes) {
     base::warn(paths.dataset.string() + ": " + note);
   }
@@ -274,6 +268,12 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs:
 }
 
 void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator) {
+  const auto cells = source.header.barcodes.size();
+  if (static_cast<std::size_t>(settings.shape.cells) > cells) {
+    base::warn(source.paths.dataset.string() + ": model.cells = " + std::to_string(settings.shape.cells) +
+               " is more than the " + std::to_string(cells) +
+               " cells of the dataset: every sample repeats cells");
+  }
   std::vector<std::uint32_t> genes;
   for (const auto& pair : source.split.pairs) {
     genes.push_back(pair.tf);
@@ -302,6 +302,18 @@ std::string Task::split_text(bool with_dataset) const {
     }
   }
   return table.text();
+}
+
+LabelledSource load_labelled_source(const Settings& original, comm::Communicator& communicator) {
+  std::map<fs::path, fs::path> originals;
+  const Settings settings = stage_datasets(original, communicator, originals);
+  LabelledSource labelled;
+  comm::agree(communicator, [&] {
+    labelled.source = load_labels(settings, source_paths(settings, 0), settings.split_file);
+    labelled.matrices = labelled.source.paths.dataset;
+    labelled.source.paths.dataset = original.datasets.front();
+  });
+  return labelled;
 }
 
 Task load_task(const Settings& original, comm::Communicator& communicator) {

@@ -22,6 +22,9 @@ struct Command {
   /// Long work: refused on one rank in a batch job that asked for several.
   bool on_all_ranks = false;
   bool own_config = false;  ///< --config names a file that is no list of keys: the command reads it itself
+  /// Fills in defaults that depend on other keys, before config.ini is made; null: there are none. Throws
+  /// UsageError.
+  void (*complete)(Config& config) = nullptr;
 };
 
 /// In the order of a first user's steps.
@@ -34,6 +37,7 @@ Command simulate_command();
 Command train_command();
 Command pretrain_command();
 Command finetune_command();
+Command baseline_command();
 Command evaluate_command();
 Command predict_command();
 Command sample_command();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/baselines/options.hpp"
 #include "multigrnformer/comm/watchdog.hpp"
 #include "multigrnformer/prepare/settings.hpp"
 #include "multigrnformer/simulate/settings.hpp"
@@ -87,6 +88,7 @@ struct Config {
   prepare::Settings prepare;
   simulate::Settings simulate;
   train::Settings train;
+  baselines::Options baseline;
   InspectOptions inspect;
   EvaluateOptions evaluate;
   PredictOptions predict;

@@ -17,6 +17,7 @@ void add_model_keys(KeyTable& table, Config& config);     ///< model.*
 void add_train_keys(KeyTable& table, Config& config);     ///< train.*
 void add_cross_keys(KeyTable& table, Config& config);     ///< cross.*
 void add_training_keys(KeyTable& table, Config& config);  ///< all of train, pretrain, finetune, sample
+void add_baseline_keys(KeyTable& table, Config& config);  ///< baseline.*
 void add_prepare_keys(KeyTable& table, Config& config);   ///< prepare.* and its inputs
 void add_simulate_keys(KeyTable& table, Config& config);
 

@@ -13,7 +13,8 @@ namespace mgrn::cli {
 /// every rank, not a silent loss.
 void print_result(comm::Communicator& world, const std::string& text);
 
-/// The few figures of a result that a person looks at first, each beside its controls.
-std::string metrics_table(const base::Json& result);
+/// The few figures of a result that a person looks at first, each beside its controls. `method` heads its
+/// column.
+std::string metrics_table(const base::Json& result, const std::string& method = "model");
 
 }  // namespace mgrn::cli

@@ -20,5 +20,8 @@ void check_training(const Config& config, train::Job job);
 /// Collective. One run, or config.runs of them, in config.out; returns result.json's or summary.json's
 /// content.
 base::Json perform_training(Config& config, comm::Communicator& world, train::Job job);
+/// As check_training and perform_training, for config.baseline.method.
+void check_baseline(const Config& config);
+base::Json perform_baseline(Config& config, comm::Communicator& world);
 
 }  // namespace mgrn::cli

@@ -3,6 +3,8 @@
 // order and cells (train.seed + r - 1), in DIR/run-r; DIR/summary.json holds mean and standard deviation.
 #pragma once
 
+#include <functional>
+
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/train/hooks.hpp"
@@ -19,5 +21,8 @@ Settings settings_of_run(const Settings& settings, int run);
 /// run would have the same split.
 base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& communicator,
                        const Hooks& hooks = {});
+/// The same with anything that does one run in its folder and returns result.json's content; collective.
+base::Json run_repeats(const Settings& settings, int runs, comm::Communicator& communicator,
+                       const std::function<base::Json(const Settings&)>& run_once);
 
 }  // namespace mgrn::train

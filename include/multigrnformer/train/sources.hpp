@@ -53,6 +53,15 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std
                                              std::vector<std::uint32_t> genes,
                                              comm::Communicator& communicator);
 
+/// The one dataset of a run that needs no samples, with its labelled pairs.
+struct LabelledSource {
+  Source source;                   ///< without a sampler
+  std::filesystem::path matrices;  ///< the dataset file to read: the user's, or its copy in settings.stage
+};
+
+/// Collective. Throws DataError, UsageError, the same on every rank.
+LabelledSource load_labelled_source(const Settings& settings, comm::Communicator& communicator);
+
 /// A labelled pair of one of the sources.
 struct TaskPair {
   std::uint32_t source = 0;

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function per method, each in a file of its own. Internal to the room.
+#pragma once
+
+#include "multigrnformer/baselines/method.hpp"
+
+namespace mgrn::baselines {
+
+Method random_method();
+Method degree_method();
+Method pearson_method();
+
+}  // namespace mgrn::baselines

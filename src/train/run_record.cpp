@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/train/run_record.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "multigrnformer/base/digest.hpp"
+#include "multigrnformer/base/json.hpp"
+#include "multigrnformer/train/build_id.hpp"
+
+namespace mgrn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+base::Json input_entry(const fs::path& file) {
+  return {{"file", file.string()}, {"bytes", fs::file_size(file)}, {"sha256", base::sha256_of_file(file)}};
+}
+
+}  // namespace
+
+base::Json run_facts(const Settings& settings, std::span<const Source> sources) {
+  base::Json inputs = base::Json::array();
+  for (const auto& source : sources) {
+    // A dataset file carries its own checksums and is known by its id; hashing an atlas again takes minutes.
+    inputs.push_back({{"file", source.paths.dataset.string()},
+                      {"bytes", fs::file_size(source.paths.dataset)},
+                      {"id", source.header.id},
+                      {"sources", base::Json::parse(source.header.sources)}});
+    inputs.push_back(input_entry(source.paths.network));
+    inputs.push_back(input_entry(source.paths.tf_list));
+  }
+  for (const auto& file : {settings.split_file, settings.init, settings.target_split}) {
+    if (!file.empty()) {
+      inputs.push_back(input_entry(file));
+    }
+  }
+  return {{"program", "multigrnformer"},
+          {"version", program_version()},
+          {"build", build_id()},
+          {"c_library", c_library()},
+          {"seeds", {{"pairs.seed", settings.split.seed}, {"train.seed", settings.seed}}},
+          {"inputs", inputs}};
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
+}
+
+base::Json gathered_names(comm::Communicator& communicator, const std::string& mine) {
+  base::Json names = base::Json::array();
+  for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(mine)))) {
+    const auto letters = comm::from_bytes<char>(bytes);
+    names.push_back(std::string(letters.begin(), letters.end()));
+  }
+  return names;
+}
+
+std::vector<formats::NamedEdge> training_positives(const Source& source) {
+  std::vector<formats::NamedEdge> edges;
+  for (const auto& pair : source.split.pairs) {
+    if (pair.set != pairs::Set::test && pair.label == 1) {
+      edges.push_back({source.header.genes[pair.tf], source.header.genes[pair.gene]});
+    }
+  }
+  return edges;
+}
+
+}  // namespace mgrn::train
