@@ -304,6 +304,14 @@ std::uint32_t Sampler::shared_cells(std::uint32_t tf, std::uint32_t gene) const 
                                         state_->columns.blocks());
 }
 
+bool Sampler::has_sample(std::uint32_t tf, std::uint32_t gene) const {
+  return shared_cells(tf, gene) > 0;
+}
+
+std::size_t Sampler::sample_size() const {
+  return state_->sample_size();
+}
+
 namespace {
 
 DrawnSample& single() {
@@ -354,7 +362,7 @@ class SamplePipeline {
     std::size_t count = requests.size();
     for (std::size_t step = 0; step < count + 1; ++step) {
       if (step < count) {
-        const Sampler::State& state = *requests[step].sampler->state_;
+        const Sampler::State& state = state_of(requests[step]);
         DrawnSample& drawn = stages_[step % 2];
         if (state.draw(requests[step].name, drawn)) {
           state.locate(drawn);
@@ -364,7 +372,7 @@ class SamplePipeline {
         }
       }
       if (step >= 1 && step <= count) {
-        const Sampler::State& state = *requests[step - 1].sampler->state_;
+        const Sampler::State& state = state_of(requests[step - 1]);
         state.copy(stages_[(step - 1) % 2],
                    out.subspan((step - 1) * state.sample_size(), state.sample_size()));
       }
@@ -373,27 +381,15 @@ class SamplePipeline {
   }
 
  private:
+  // gather_samples() has seen to it that all sources are of one kind.
+  static const Sampler::State& state_of(const SampleRequest& request) {
+    return *static_cast<const Sampler*>(request.sampler)->state_;
+  }
+
   std::array<DrawnSample, 2> stages_;
 };
 
-std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out) {
-  if (requests.empty()) {
-    return 0;
-  }
-  const SamplerOptions& options = requests.front().sampler->options();
-  const std::size_t size = static_cast<std::size_t>(options.cells) * static_cast<std::size_t>(options.width);
-  for (const SampleRequest& request : requests) {
-    const SamplerOptions& other = request.sampler->options();
-    if (other.cells != options.cells || other.width != options.width ||
-        out.size() != size * requests.size()) {
-      throw base::InternalError({.what = "the room for samples has the wrong size",
-                                 .expected = std::to_string(requests.size()) + " x " +
-                                             std::to_string(other.cells) + " x " +
-                                             std::to_string(other.width),
-                                 .got = std::to_string(out.size()),
-                                 .hint = "Report this as a defect."});
-    }
-  }
+std::size_t Sampler::gather_all(std::span<const SampleRequest> requests, std::span<float> out) const {
   thread_local SamplePipeline pipeline;
   return pipeline.run(requests, out);
 }

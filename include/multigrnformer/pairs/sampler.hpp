@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/pairs/sample_source.hpp"
 #include "multigrnformer/store/dataset.hpp"
 
 namespace mgrn::pairs {
@@ -40,17 +41,6 @@ struct SamplerOptions {
   Precision precision = Precision::automatic;
 };
 
-enum class Purpose : std::uint8_t { train, validation, test, predict };
-
-/// The name of a sample. `variant` is the augmentation index in training, the vote in a test.
-struct SampleName {
-  std::uint32_t tf = 0;  ///< dataset gene index; the symbol is what enters the hash
-  std::uint32_t gene = 0;
-  Purpose purpose = Purpose::train;
-  std::uint32_t epoch = 0;
-  std::uint32_t variant = 0;
-};
-
 /// One gene as the sampler takes it in: its stored entries, ascending by cell. RNA entries with a count above
 /// zero are its expressed cells.
 struct SamplerGene {
@@ -63,7 +53,7 @@ struct SamplerGene {
 
 /// Per-gene columns of the genes in use and the sampler on them. Immutable after construction: any number of
 /// threads may call. Asking for a gene that was not loaded throws InternalError.
-class Sampler {
+class Sampler final : public SampleSource {
  public:
   /// Loads the rows of `genes` (dataset indices, any order) from the dataset file. Throws UsageError for
   /// illegal options, DataError for atac without RP in the dataset.
@@ -75,9 +65,7 @@ class Sampler {
   /// The same from memory. `dataset_id` enters every sample's name.
   Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
           const SamplerOptions& options);
-  ~Sampler();
-  Sampler(const Sampler&) = delete;
-  Sampler& operator=(const Sampler&) = delete;
+  ~Sampler() override;
 
   const SamplerOptions& options() const;
   /// Cells in which both genes are expressed; 0: the pair has no sample.
@@ -86,26 +74,21 @@ class Sampler {
   /// Distinct cells when at least N are shared, else drawn with replacement.
   bool draw(const SampleName& name, std::span<std::uint32_t> cells) const;
   /// The sample itself, [N, width] row-major, without positional encoding. `out` has N * width elements.
-  bool gather(const SampleName& name, std::span<float> out) const;
+  bool gather(const SampleName& name, std::span<float> out) const override;
+  std::size_t sample_size() const override;  ///< N * width
+  bool has_sample(std::uint32_t tf, std::uint32_t gene) const override;
   /// The name as a number, different for every (seed, dataset, TF, gene, purpose, epoch, variant), whatever
   /// `resample` is; seeds the sample's dropout masks.
   std::uint64_t sample_name_hash(const SampleName& name) const;
   std::uint64_t bytes() const;  ///< memory held by the columns, of which a node has one copy
 
  private:
+  /// While one sample is copied, the values of the next are on their way from memory.
+  std::size_t gather_all(std::span<const SampleRequest> requests, std::span<float> out) const override;
+
   friend class SamplePipeline;
   struct State;
   std::unique_ptr<State> state_;
 };
-
-struct SampleRequest {
-  const Sampler* sampler = nullptr;
-  SampleName name;
-};
-
-/// Gathers several samples, the i-th to the i-th part of `out`, as Sampler::gather does one by one: while one
-/// is copied, the values of the next are on their way from memory. Returns
-/// how many there are before the first without cells, all of them where none is; the rest is unspecified.
-std::size_t gather_samples(std::span<const SampleRequest> requests, std::span<float> out);
 
 }  // namespace mgrn::pairs

@@ -92,7 +92,7 @@ std::shared_ptr<train::Task> drawn_task(const train::Settings& settings) {
                                                                           .seed = settings.seed});
   for (std::uint32_t tf = 0; tf < kTfs; ++tf) {
     for (std::uint32_t gene = 0; gene < kGenes; ++gene) {
-      if (gene != tf && source.sampler->shared_cells(tf, gene) > 0) {
+      if (gene != tf && source.sampler->has_sample(tf, gene)) {
         task->training.push_back(
             {.source = 0, .tf = tf, .gene = gene, .label = static_cast<std::uint8_t>((tf + gene) % 2)});
       }
