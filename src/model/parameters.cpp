@@ -25,6 +25,12 @@ void require(bool holds, const char* key, std::string expected, int got, const c
   }
 }
 
+/// Where the view behind these begins.
+std::size_t end_of(const std::vector<ParameterView>& views) {
+  if (views.empty()) return 0;
+  return (views.back().offset + views.back().size + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 }  // namespace
 
 void validate(const Shape& shape) {
@@ -51,15 +57,26 @@ void validate(const Shape& shape) {
   }
 }
 
+void Parameters::add(std::string name, std::vector<std::int64_t> dimensions, bool predictor) {
+  std::size_t size = 1;
+  for (const std::int64_t dimension : dimensions) size *= static_cast<std::size_t>(dimension);
+  views_.push_back({std::move(name), std::move(dimensions), end_of(views_), size, predictor});
+}
+
+Parameters::Parameters(std::map<std::string, std::string> network, const std::vector<TensorShape>& tensors)
+    : network_(std::move(network)) {
+  for (const TensorShape& tensor : tensors) add(tensor.name, tensor.shape, false);
+  values_.assign(end_of(views_), 0.0f);
+}
+
+std::size_t Parameters::count() const {
+  std::size_t count = 0;
+  for (const ParameterView& view : views_) count += view.size;
+  return count;
+}
+
 Parameters::Parameters(const Shape& shape) : shape_(shape) {
   validate(shape);
-  std::size_t offset = 0;
-  const auto add = [&](std::string name, std::vector<std::int64_t> dimensions, bool predictor) {
-    std::size_t size = 1;
-    for (const std::int64_t dimension : dimensions) size *= static_cast<std::size_t>(dimension);
-    views_.push_back({std::move(name), std::move(dimensions), offset, size, predictor});
-    offset += (size + kAlignment - 1) / kAlignment * kAlignment;
-  };
   const std::int64_t width = shape.width;
   const std::int64_t inner = shape.feed_forward();
   for (int layer = 0; layer < shape.layers; ++layer) {
@@ -81,7 +98,7 @@ Parameters::Parameters(const Shape& shape) : shape_(shape) {
   add("predictor.0.bias", {shape.hidden}, true);
   add("predictor.2.weight", {1, shape.hidden}, true);
   add("predictor.2.bias", {1}, true);
-  values_.assign(offset, 0.0f);
+  values_.assign(end_of(views_), 0.0f);
 }
 
 const ParameterView& Parameters::view(const std::string& name) const {

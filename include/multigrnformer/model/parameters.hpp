@@ -3,7 +3,9 @@
 // torch.nn.TransformerEncoderLayer, so that reduction and optimiser see one vector and Python sees tensors.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,12 +39,24 @@ struct ParameterView {
   bool predictor = false;  ///< belongs to the predictor (own learning rate)
 };
 
+/// A weight of any network, by name and extents.
+struct TensorShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
 class Parameters {
  public:
   /// Zero weights; views in a fixed order: layers ascending, then predictor.
   explicit Parameters(const Shape& shape);
+  /// Zero weights of another network, in the order given, none of them a predictor's. `network` says what it
+  /// is, in the words of the keys that its shape follows from ("baseline.method" -> "cnnc"); not empty.
+  Parameters(std::map<std::string, std::string> network, const std::vector<TensorShape>& tensors);
 
+  /// Of a MultiGRNFormer; meaningless where network() is not empty.
   const Shape& shape() const { return shape_; }
+  const std::map<std::string, std::string>& network() const { return network_; }
+  std::size_t count() const;  ///< weights, without the padding between views
   std::span<float> values() { return values_; }
   std::span<const float> values() const { return values_; }
   const std::vector<ParameterView>& views() const { return views_; }
@@ -51,7 +65,10 @@ class Parameters {
   std::span<const float> tensor(const std::string& name) const;
 
  private:
+  void add(std::string name, std::vector<std::int64_t> dimensions, bool predictor);
+
   Shape shape_;
+  std::map<std::string, std::string> network_;
   std::vector<ParameterView> views_;
   base::LargeArray<float> values_;
 };
