@@ -30,6 +30,12 @@ constexpr const char* kPrefix = "step-";
 constexpr const char* kOwnDigest = "sha256";
 constexpr const char* kLeaving = ".tmp-leaving";
 
+// What the optimiser's vectors are called: Adam has two, SGD its momentum alone.
+constexpr const char* kSecond = "adam.second.";
+const char* first_prefix(const TrainingState& state) {
+  return state.second_moment.empty() ? "sgd.momentum." : "adam.first.";
+}
+
 std::string folder_name(std::int64_t step) {
   char name[32];
   std::snprintf(name, sizeof name, "%s%09lld", kPrefix, static_cast<long long>(step));
@@ -138,11 +144,13 @@ std::vector<std::span<float>> vectors_of(TrainingState& state) {
 }
 
 void read_vectors(const fs::path& folder, TrainingState& state) {
-  state.parameters = read_weights(folder / kModel, state.parameters.shape()).parameters;
+  state.parameters = read_weights(folder / kModel, state.parameters).parameters;
   const fs::path file = folder / kOptimizer;
   const formats::TensorFile optimizer = formats::read_safetensors(file);
-  take_tensors(optimizer, state.parameters, state.first_moment, file, "adam.first.");
-  take_tensors(optimizer, state.parameters, state.second_moment, file, "adam.second.");
+  take_tensors(optimizer, state.parameters, state.first_moment, file, first_prefix(state));
+  if (!state.second_moment.empty()) {
+    take_tensors(optimizer, state.parameters, state.second_moment, file, kSecond);
+  }
   if (state.best) {
     take_tensors(optimizer, state.parameters, state.best->values, file, "best.");
   }
@@ -254,9 +262,11 @@ void CheckpointStore::write(const TrainingState& state, const Identity& identity
     base::AtomicDirectory directory(folder_of(state.step));
     write_weights(directory.temporary() / kModel, state.parameters);
     formats::TensorFile optimizer;
-    optimizer.metadata = shape_metadata(state.parameters.shape());
-    add_tensors(optimizer, state.parameters, state.first_moment, "adam.first.");
-    add_tensors(optimizer, state.parameters, state.second_moment, "adam.second.");
+    optimizer.metadata = network_metadata(state.parameters);
+    add_tensors(optimizer, state.parameters, state.first_moment, first_prefix(state));
+    if (!state.second_moment.empty()) {
+      add_tensors(optimizer, state.parameters, state.second_moment, kSecond);
+    }
     if (state.best) {
       add_tensors(optimizer, state.parameters, state.best->values, "best.");
     }
@@ -309,7 +319,7 @@ void CheckpointStore::remove_others(std::int64_t newest) const {
 
 bool CheckpointStore::restore(comm::Communicator& communicator, const Identity& identity,
                               TrainingState& state) const {
-  TrainingState found(state.parameters.shape());
+  TrainingState found = state;
   std::string scalars;
   comm::agree(communicator, [&] {
     if (communicator.rank() != 0) {

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/train/method.hpp"
 
 namespace mgrn::train {
-ComputeTeam::ComputeTeam(const Settings& settings, int gpu)
-    : shape_(settings.shape), micro_batch_(settings.micro_batch) {
+ComputeTeam::ComputeTeam(const Settings& settings, int gpu) : micro_batch_(settings.micro_batch) {
   if (settings.threads < 1) {
     throw base::UsageError({.what = "illegal number of threads",
                             .file = "train.threads",
@@ -18,11 +18,8 @@ ComputeTeam::ComputeTeam(const Settings& settings, int gpu)
   }
   const auto threads = static_cast<std::size_t>(settings.threads);
   errors_.resize(threads);
-  model::EngineOptions options = settings.engine;
-  options.device = settings.device;
-  options.gpu = gpu;
   for (std::size_t thread = 0; thread < threads; ++thread) {
-    engines_.push_back(model::make_engine(shape_, micro_batch_, options));
+    engines_.push_back(method_of(settings).engine(settings, gpu));
   }
   try {
     for (int thread = 1; thread < settings.threads; ++thread) {

@@ -14,6 +14,7 @@
 #include "multigrnformer/formats/edge_table.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/gpus.hpp"
+#include "multigrnformer/train/method.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/sources.hpp"
 #include "multigrnformer/train/weights.hpp"
@@ -50,7 +51,7 @@ void load_samples(const Settings& settings, const PredictRequest& request, Sourc
   std::vector<std::uint32_t> all = tfs_of(source.network, request);
   const auto& genes = genes_of(source.network, request);
   all.insert(all.end(), genes.begin(), genes.end());
-  source.sampler = make_sampler(settings, source.paths.dataset, std::move(all), communicator);
+  source.sampler = method_of(settings).samples(settings, source.paths.dataset, std::move(all), communicator);
 }
 
 void list_candidates(const PredictRequest& request, Candidates& found) {
@@ -62,7 +63,7 @@ void list_candidates(const PredictRequest& request, Candidates& found) {
         continue;
       }
       ++found.all;
-      if (found.source.sampler->shared_cells(tf, gene) > 0) {
+      if (found.source.sampler->has_sample(tf, gene)) {
         found.pairs.push_back({.sampler = found.source.sampler.get(), .tf = tf, .gene = gene});
       }
     }
@@ -112,7 +113,8 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
                               .got = std::to_string(request.votes),
                               .hint = "set predict.votes = 5"});
     }
-    weights = std::make_unique<model::Parameters>(finished_weights(request.run, settings.shape));
+    weights = std::make_unique<model::Parameters>(
+        finished_weights(request.run, method_of(settings).parameters(settings)));
     team = std::make_unique<ComputeTeam>(settings, gpu.device);
     found.source = load_network(settings, paths_of(settings, request));
   });

@@ -24,6 +24,7 @@
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/leak.hpp"
+#include "multigrnformer/train/method.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 #include "multigrnformer/train/run_record.hpp"
@@ -60,7 +61,7 @@ void require_at_least(std::int64_t value, std::int64_t least, const std::string&
 }
 
 void check(const Settings& settings) {
-  model::validate(settings.shape);
+  method_of(settings).check(settings);
   require_at_least(settings.epochs, 0, "train.epochs");
   if (settings.epochs == 0 && settings.job != Job::finetune) {
     throw base::UsageError({.what = "without an epoch `" + job_name(settings.job) + "` learns nothing",
@@ -186,7 +187,11 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
 class Run {
  public:
   Run(const Settings& settings, comm::Communicator& communicator, const Hooks& hooks)
-      : settings_(settings), communicator_(communicator), hooks_(hooks), folder_(settings.out) {}
+      : settings_(settings),
+        method_(method_of(settings)),
+        communicator_(communicator),
+        hooks_(hooks),
+        folder_(settings.out) {}
 
   base::Json perform() {
     comm::agree(communicator_, [&] { check(settings_); });
@@ -202,7 +207,7 @@ class Run {
     comm::require_same(communicator_, "the run's settings and inputs", comparable_text(settings_, identity_));
     log_task(settings_, task_, identity_, communicator_.size());
 
-    TrainingState state(settings_.shape);
+    TrainingState state(method_.parameters(settings_), settings_.optimizer == OptimizerKind::adam ? 2 : 1);
     comm::agree(communicator_, [&] { start_weights(state); });
     on_root([&] { folder_.lock(); });
     // Another job may have held the lock until now, and have done this one's work.
@@ -270,10 +275,10 @@ class Run {
 
   void start_weights(TrainingState& state) const {
     if (settings_.init.empty()) {
-      model::initialise(state.parameters, settings_.seed);
+      method_.initialise(state.parameters, settings_.seed);
       return;
     }
-    state.parameters = read_weights(settings_.init, settings_.shape).parameters;
+    state.parameters = read_weights(settings_.init, state.parameters).parameters;
     if (settings_.job != Job::pretrain) {
       const Source& source = task_.sources.front();
       check_leak(settings_.init, pairs::pair_keys(source.header, source.split, pairs::Set::test),
@@ -288,8 +293,7 @@ class Run {
       base::create_directories(folder_.path());
       // Weights, two moments and the best epoch's weights per checkpoint, one more while writing, and the
       // rest.
-      const std::uintmax_t checkpoint =
-          4 * sizeof(float) * model::Parameters(settings_.shape).values().size();
+      const std::uintmax_t checkpoint = 4 * sizeof(float) * method_.parameters(settings_).values().size();
       base::require_free_space(folder_.path(),
                                checkpoint * (static_cast<std::uintmax_t>(settings_.keep_checkpoints) + 2),
                                "checkpoints");
@@ -398,9 +402,8 @@ class Run {
       }
     }
     if (first && scores.size() > 1) {
-      base::warn(
-          "the model gives one constant score to all test pairs: its predictor is dead; lower "
-          "train.predictor_learning_rate");
+      base::warn("the model gives one constant score to all test pairs: its predictor is dead; lower " +
+                 method_.rate_key());
     }
   }
 
@@ -421,6 +424,7 @@ class Run {
   }
 
   const Settings& settings_;
+  const Method& method_;
   comm::Communicator& communicator_;
   const Hooks& hooks_;
   RunFolder folder_;

@@ -31,8 +31,7 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
                                   const std::function<ScoringItem(std::size_t)>& item,
                                   comm::Communicator& communicator, const std::string& task, bool stoppable) {
   const auto unit_samples = static_cast<std::size_t>(team.micro_batch());
-  const auto sample_size =
-      static_cast<std::size_t>(team.shape().cells) * static_cast<std::size_t>(team.shape().width);
+  const std::size_t sample_size = items > 0 ? item(0).sampler->sample_size() : 0;
   const auto ranks = static_cast<std::size_t>(communicator.size());
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto threads = static_cast<std::size_t>(team.threads());

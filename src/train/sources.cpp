@@ -13,6 +13,7 @@
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
+#include "multigrnformer/train/method.hpp"
 #include "staging.hpp"
 
 namespace mgrn::train {
@@ -134,7 +135,7 @@ void collect_pairs(Task& task) {
     task.first_of_source.push_back(task.training.size());
     for (const auto& labelled : source.split.pairs) {
       TaskPair pair{.source = s, .tf = labelled.tf, .gene = labelled.gene, .label = labelled.label};
-      pair.has_cells = source.sampler->shared_cells(pair.tf, pair.gene) > 0;
+      pair.has_cells = source.sampler->has_sample(pair.tf, pair.gene);
       if (labelled.set == pairs::Set::test) {
         task.test.push_back(pair);
         continue;
@@ -279,7 +280,8 @@ void load_samples(const Settings& settings, Source& source, comm::Communicator& 
     genes.push_back(pair.tf);
     genes.push_back(pair.gene);
   }
-  source.sampler = make_sampler(settings, source.paths.dataset, std::move(genes), communicator);
+  source.sampler =
+      method_of(settings).samples(settings, source.paths.dataset, std::move(genes), communicator);
 }
 
 std::string Task::split_text(bool with_dataset) const {

@@ -24,9 +24,10 @@
 #include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/pairs/batch_plan.hpp"
-#include "multigrnformer/train/adam.hpp"
 #include "multigrnformer/train/checkpoint_writer.hpp"
+#include "multigrnformer/train/method.hpp"
 #include "multigrnformer/train/metrics_log.hpp"
+#include "multigrnformer/train/optimizer.hpp"
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/straggler.hpp"
@@ -68,7 +69,7 @@ class Trainer {
         between_gpus_(between_gpus),
         hooks_(hooks),
         checkpoints_(folder.path(), settings.keep_checkpoints),
-        adam_(state.parameters, settings.adam),
+        optimizer_(make_optimizer(state.parameters, settings)),
         schedule_{.scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup},
         gradient_(state.parameters.values().size()),
         stragglers_(communicator.rank()),
@@ -79,9 +80,9 @@ class Trainer {
     }
     buffers_.resize(sums_.size());
     on_gpu_.resize(sums_.size());
-    std::copy(state.first_moment.begin(), state.first_moment.end(), adam_.first_moment().begin());
-    std::copy(state.second_moment.begin(), state.second_moment.end(), adam_.second_moment().begin());
-    adam_.set_steps(state.adam_steps);
+    std::copy(state.first_moment.begin(), state.first_moment.end(), optimizer_->first_moment().begin());
+    std::copy(state.second_moment.begin(), state.second_moment.end(), optimizer_->second_moment().begin());
+    optimizer_->set_steps(state.adam_steps);
     comm::agree(communicator, [&] {
       if (communicator.rank() == 0) {
         metrics_ = std::make_unique<MetricsLog>(folder.metrics(), state.step, state.epoch);
@@ -101,13 +102,14 @@ class Trainer {
                                                         static_cast<std::uint64_t>(state_.step_in_epoch),
                             "samples");
     while (state_.epoch < settings_.epochs) {
-      const pairs::BatchPlan plan(task_.training_of_source,
-                                  {.augment = settings_.augment,
-                                   .mixing = settings_.mixing,
-                                   .batch = settings_.batch,
-                                   .micro_batch = settings_.micro_batch,
-                                   .seed = settings_.seed},
-                                  static_cast<std::uint32_t>(state_.epoch));
+      const pairs::BatchPlan plan(
+          task_.training_of_source,
+          {.augment = settings_.augment,
+           .mixing = settings_.mixing,
+           .batch = settings_.batch,
+           .micro_batch = settings_.micro_batch,
+           .seed = settings_.seed},
+          static_cast<std::uint32_t>(settings_.shuffle_each_epoch ? state_.epoch : 0));
       timer_ = {};
       timed_samples_ = 0;
       while (state_.step_in_epoch < steps) {
@@ -271,8 +273,7 @@ class Trainer {
 
   void compute_unit(int thread, std::size_t unit, std::span<const pairs::PlannedSample> planned) {
     const auto unit_samples = static_cast<std::size_t>(team_.micro_batch());
-    const auto sample_size =
-        static_cast<std::size_t>(settings_.shape.cells) * static_cast<std::size_t>(settings_.shape.width);
+    const std::size_t sample_size = task_.sources.front().sampler->sample_size();
     Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
     // A unit has always the same number of rows: kernels round differently for another one.
     // Those behind the real ones are zero, not what the last unit left: its rows depend on who computed it.
@@ -302,7 +303,7 @@ class Trainer {
                               std::span(buffers.inputs).first(planned.size() * sample_size)) !=
         planned.size()) {
       throw base::InternalError(
-          {.what = "a pair without shared cells was to be trained on", .hint = "report this as a defect"});
+          {.what = "a pair without a sample was to be trained on", .hint = "report this as a defect"});
     }
     const model::MicroBatch batch{.samples = team_.micro_batch(),
                                   .inputs = buffers.inputs,
@@ -344,7 +345,7 @@ class Trainer {
   bool apply(const ReductionOutcome& reduced, std::size_t samples) {
     double norm = 0;
     try {
-      norm = adam_.step(state_.parameters, gradient_, schedule_.factor(adam_.steps() + 1));
+      norm = optimizer_->step(state_.parameters, gradient_, schedule_.factor(optimizer_->steps() + 1));
     } catch (const base::NumericError&) {
       return false;  // float sums may overflow; nothing has changed, and every rank has the same sum
     }
@@ -474,9 +475,8 @@ class Trainer {
 
   void warn_if_constant(double spread) {
     if (spread < kConstantOutput && task_.validation.size() > 1 && !std::exchange(warned_constant_, true)) {
-      base::warn(
-          "the model gives one constant score to all validation pairs: its predictor is dead; lower "
-          "train.predictor_learning_rate");
+      base::warn("the model gives one constant score to all validation pairs: its predictor is dead; lower " +
+                 method_of(settings_).rate_key());
     }
   }
 
@@ -485,9 +485,11 @@ class Trainer {
       return;
     }
     const double live = static_cast<double>(sums.live_hidden) / static_cast<double>(sums.units);
-    if (live < kFewLiveUnits * settings_.shape.hidden && !std::exchange(warned_dead_, true)) {
-      base::warn("only " + short_number(live) + " of " + std::to_string(settings_.shape.hidden) +
-                 " hidden units are alive in an average micro-batch; lower train.predictor_learning_rate");
+    const int hidden = method_of(settings_).hidden_units(settings_);
+    if (live < kFewLiveUnits * hidden && !std::exchange(warned_dead_, true)) {
+      base::warn("only " + short_number(live) + " of " + std::to_string(hidden) +
+                 " hidden units are alive in an average micro-batch; lower " +
+                 method_of(settings_).rate_key());
     }
   }
 
@@ -497,9 +499,11 @@ class Trainer {
     if (state_.step == saved_step_) {
       return;
     }
-    std::copy(adam_.first_moment().begin(), adam_.first_moment().end(), state_.first_moment.begin());
-    std::copy(adam_.second_moment().begin(), adam_.second_moment().end(), state_.second_moment.begin());
-    state_.adam_steps = adam_.steps();
+    const auto first = optimizer_->first_moment();
+    const auto second = optimizer_->second_moment();
+    std::copy(first.begin(), first.end(), state_.first_moment.begin());
+    std::copy(second.begin(), second.end(), state_.second_moment.begin());
+    state_.adam_steps = optimizer_->steps();
     comm::agree(communicator_, [&] {
       hooks_.pass(Site::save, state_.step);
       if (writer_) {
@@ -558,7 +562,7 @@ class Trainer {
   comm::DeviceCommunicator* between_gpus_;  // null: gradients are reduced over communicator_
   const Hooks& hooks_;
   CheckpointStore checkpoints_;
-  Adam adam_;
+  std::unique_ptr<Optimizer> optimizer_;
   LearningRateSchedule schedule_;
   base::LargeArray<float> gradient_;
   StragglerWatch stragglers_;

@@ -30,6 +30,10 @@ std::map<std::string, std::string> shape_keys(const model::Shape& shape) {
       {"model.hidden", std::to_string(shape.hidden)}, {"model.positions", position_name(shape.positions)}};
 }
 
+std::map<std::string, std::string> network_keys(const model::Parameters& parameters) {
+  return parameters.network().empty() ? shape_keys(parameters.shape()) : parameters.network();
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (const auto extent : shape) {
@@ -91,8 +95,8 @@ void take_tensors(const formats::TensorFile& file, const model::Parameters& layo
   }
 }
 
-std::map<std::string, std::string> shape_metadata(const model::Shape& shape) {
-  auto metadata = shape_keys(shape);
+std::map<std::string, std::string> network_metadata(const model::Parameters& parameters) {
+  auto metadata = network_keys(parameters);
   metadata["program"] = "multigrnformer " + program_version();
   return metadata;
 }
@@ -100,15 +104,15 @@ std::map<std::string, std::string> shape_metadata(const model::Shape& shape) {
 void write_weights(const std::filesystem::path& file, const model::Parameters& parameters,
                    const std::map<std::string, std::string>& extra) {
   formats::TensorFile content;
-  content.metadata = shape_metadata(parameters.shape());
+  content.metadata = network_metadata(parameters);
   content.metadata.insert(extra.begin(), extra.end());
   add_tensors(content, parameters, parameters.values());
   formats::write_safetensors(file, content);
 }
 
-Weights read_weights(const std::filesystem::path& file, const model::Shape& expected) {
+Weights read_weights(const std::filesystem::path& file, const model::Parameters& expected) {
   const formats::TensorFile content = formats::read_safetensors(file);
-  for (const auto& [key, value] : shape_keys(expected)) {
+  for (const auto& [key, value] : network_keys(expected)) {
     const auto got = content.metadata.find(key);
     if (got != content.metadata.end() && got->second != value) {
       throw base::DataError({.what = "weights are of another model: " + key + " differs",
@@ -118,7 +122,7 @@ Weights read_weights(const std::filesystem::path& file, const model::Shape& expe
                              .hint = kOtherWeights});
     }
   }
-  Weights weights{.parameters = model::Parameters(expected), .metadata = content.metadata};
+  Weights weights{.parameters = expected, .metadata = content.metadata};
   take_tensors(content, weights.parameters, weights.parameters.values(), file);
   for (const auto& [name, tensor] : content.tensors) {
     const auto& views = weights.parameters.views();
@@ -127,8 +131,7 @@ Weights read_weights(const std::filesystem::path& file, const model::Shape& expe
     if (std::none_of(views.begin(), views.end(), is_it)) {
       throw base::DataError({.what = "weights hold a tensor that this model has not",
                              .file = file.string(),
-                             .expected = std::to_string(views.size()) + " tensors of " +
-                                         std::to_string(expected.layers) + " layers",
+                             .expected = std::to_string(views.size()) + " tensors of other names",
                              .got = name + " " + shape_text(tensor.shape),
                              .hint = kOtherWeights});
     }
@@ -136,7 +139,7 @@ Weights read_weights(const std::filesystem::path& file, const model::Shape& expe
   return weights;
 }
 
-model::Parameters finished_weights(const std::filesystem::path& run, const model::Shape& expected) {
+model::Parameters finished_weights(const std::filesystem::path& run, const model::Parameters& expected) {
   const RunFolder folder(run);
   if (!std::filesystem::exists(folder.weights())) {
     throw base::DataError({.what = "the run has no final weights",

@@ -10,6 +10,7 @@
 
 #include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/model/parameters.hpp"
+#include "multigrnformer/train/optimizer.hpp"
 
 namespace mgrn::train {
 
@@ -23,7 +24,7 @@ struct AdamOptions {
   double clip = 0;  ///< largest L2 norm of the whole gradient; 0: none
 };
 
-class Adam {
+class Adam final : public Optimizer {
  public:
   /// Throws UsageError for rates, betas, epsilon, decay or clip outside their range.
   Adam(const model::Parameters& parameters, const AdamOptions& options);
@@ -32,12 +33,12 @@ class Adam {
   /// divided by the number of samples); changed by clipping. Returns its L2 norm before clipping.
   /// Element-wise and in a fixed order: the same bits on every rank and every instruction set. Throws
   /// NumericError, before anything changed, when the norm is not finite.
-  double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1);
+  double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1) override;
 
-  std::int64_t steps() const { return steps_; }
-  std::span<float> first_moment() { return first_; }
-  std::span<float> second_moment() { return second_; }
-  void set_steps(std::int64_t steps) { steps_ = steps; }  ///< on resume
+  std::int64_t steps() const override { return steps_; }
+  std::span<float> first_moment() override { return first_; }
+  std::span<float> second_moment() override { return second_; }
+  void set_steps(std::int64_t steps) override { steps_ = steps; }
 
  private:
   /// Consecutive values with one learning rate.

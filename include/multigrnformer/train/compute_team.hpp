@@ -19,9 +19,9 @@ namespace mgrn::train {
 
 class ComputeTeam {
  public:
-  /// settings.threads engines (settings.engine, settings.shape, settings.micro_batch), for train.device =
-  /// cuda on GPU number `gpu` (choose_gpu). Throws UsageError for an engine, instruction set or device that
-  /// this build or machine lacks.
+  /// settings.threads engines of the method (method_of), for train.device = cuda on GPU number `gpu`
+  /// (choose_gpu). Throws UsageError for an engine, instruction set or device that this build or machine
+  /// lacks.
   explicit ComputeTeam(const Settings& settings, int gpu = 0);
   ~ComputeTeam();
   ComputeTeam(const ComputeTeam&) = delete;
@@ -29,7 +29,6 @@ class ComputeTeam {
 
   int threads() const { return static_cast<int>(engines_.size()); }
   int micro_batch() const { return micro_batch_; }
-  const model::Shape& shape() const { return shape_; }
   model::Engine& engine(int thread) { return *engines_[static_cast<std::size_t>(thread)]; }
   std::string engine_name() const { return engines_.front()->name(); }
 
@@ -41,7 +40,6 @@ class ComputeTeam {
   void serve(int thread);
   void perform(int thread);
 
-  model::Shape shape_;
   int micro_batch_;
   std::vector<std::unique_ptr<model::Engine>> engines_;
   std::vector<std::exception_ptr> errors_;

@@ -13,7 +13,7 @@
 #include "multigrnformer/base/progress.hpp"
 #include "multigrnformer/comm/communicator.hpp"
 #include "multigrnformer/model/parameters.hpp"
-#include "multigrnformer/pairs/sampler.hpp"
+#include "multigrnformer/pairs/sample_source.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 
 namespace mgrn::train {
@@ -21,20 +21,20 @@ namespace mgrn::train {
 using ScoringItem = pairs::SampleRequest;
 
 /// Collective. One logit per item, on every rank. `item(i)` is called from several threads; every item must
-/// have cells. `task` names the work on the progress bar, empty: none. `stoppable`: a stop signal on any rank
-/// ends it with base::Stopped on all.
+/// have a sample. `task` names the work on the progress bar, empty: none. `stoppable`: a stop signal on any
+/// rank ends it with base::Stopped on all.
 std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& parameters, std::size_t items,
                                   const std::function<ScoringItem(std::size_t)>& item,
                                   comm::Communicator& communicator, const std::string& task, bool stoppable);
 
 struct VotedPair {
-  const pairs::Sampler* sampler = nullptr;  ///< null: no cells
+  const pairs::SampleSource* sampler = nullptr;  ///< null: no sample
   std::uint32_t tf = 0;
   std::uint32_t gene = 0;
 };
 
-/// Collective. Probability of each pair, averaged over `votes` samples, on every rank; a pair without cells
-/// scores 0. Throws base::Stopped on all ranks when a stop signal reaches one.
+/// Collective. Probability of each pair, averaged over `votes` samples, on every rank; a pair without a
+/// sample scores 0. Throws base::Stopped on all ranks when a stop signal reaches one.
 std::vector<double> vote(ComputeTeam& team, const model::Parameters& parameters,
                          std::span<const VotedPair> voted, pairs::Purpose purpose, int votes,
                          comm::Communicator& communicator, const std::string& task);

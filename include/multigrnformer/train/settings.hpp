@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,15 +17,20 @@
 #include "multigrnformer/pairs/split.hpp"
 #include "multigrnformer/train/adam.hpp"
 #include "multigrnformer/train/learning_rate.hpp"
+#include "multigrnformer/train/sgd.hpp"
 
 namespace mgrn::train {
 
 enum class Job { train, pretrain, finetune };
 enum class Leak { none, same_dataset };
+enum class OptimizerKind { adam, sgd };
 using Mixing = pairs::Mixing;
+
+class Method;
 
 struct Settings {
   Job job = Job::train;
+  std::shared_ptr<const Method> method;  ///< what is trained; null: MultiGRNFormer (method_of)
   // data.*
   std::vector<std::filesystem::path> datasets;  ///< one; several for pretrain
   std::vector<std::filesystem::path> networks;  ///< one for all datasets, or one per dataset
@@ -46,7 +52,10 @@ struct Settings {
   int epochs = 60;
   int batch = 32;
   int micro_batch = 16;
+  bool shuffle_each_epoch = true;  ///< false: the first epoch's order in all of them
+  OptimizerKind optimizer = OptimizerKind::adam;
   AdamOptions adam;
+  SgdOptions sgd;
   std::int64_t warmup = 0;  ///< steps
   RateScaling rate_scaling = RateScaling::none;
   bool exact_reduction = true;

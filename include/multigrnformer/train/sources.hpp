@@ -35,7 +35,7 @@ struct Source {
   store::DatasetHeader header;
   pairs::RestrictedNetwork network;
   pairs::Split split;
-  std::unique_ptr<pairs::Sampler> sampler;  ///< null where only labels were asked for
+  std::unique_ptr<pairs::SampleSource> sampler;  ///< null where only labels were asked for
 };
 
 /// All that is known of the dataset but its matrices.
@@ -46,9 +46,9 @@ Source load_network(const Settings& settings, const SourcePaths& paths);
 /// Restricted network and labelled pairs (drawn, or read from `split_file` when not empty), no sampler.
 Source load_labels(const Settings& settings, const SourcePaths& paths,
                    const std::filesystem::path& split_file);
-/// Collective. Builds the sampler over the genes of the split's pairs. Throws DataError.
+/// Collective. Builds the method's samples over the genes of the split's pairs. Throws DataError.
 void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator);
-/// Collective. A sampler of these settings over any genes of a dataset.
+/// Collective. MultiGRNFormer's samples by these settings over any genes of a dataset.
 std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const std::filesystem::path& file,
                                              std::vector<std::uint32_t> genes,
                                              comm::Communicator& communicator);

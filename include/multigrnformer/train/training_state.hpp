@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "multigrnformer/base/json_fwd.hpp"
@@ -37,15 +38,19 @@ struct BestEpoch {
 };
 
 struct TrainingState {
-  explicit TrainingState(const model::Shape& shape)
-      : parameters(shape), first_moment(parameters.values().size()), second_moment(first_moment.size()) {}
+  explicit TrainingState(const model::Shape& shape) : TrainingState(model::Parameters(shape), 2) {}
+  /// `moments` vectors of the optimiser: 2 for Adam, 1 for SGD.
+  TrainingState(model::Parameters start, int moments)
+      : parameters(std::move(start)),
+        first_moment(parameters.values().size()),
+        second_moment(moments == 2 ? first_moment.size() : 0) {}
 
   std::int64_t step = 0;           ///< steps done, skipped ones included
   std::int64_t epoch = 0;          ///< the running epoch
   std::int64_t step_in_epoch = 0;  ///< steps done of it
   model::Parameters parameters;
-  std::vector<float> first_moment;  ///< Adam's
-  std::vector<float> second_moment;
+  std::vector<float> first_moment;   ///< Adam's, or SGD's momentum
+  std::vector<float> second_moment;  ///< Adam's; empty with SGD
   std::int64_t adam_steps = 0;
   ScaleState scale;
   std::int64_t skipped_steps = 0;  ///< in the whole run

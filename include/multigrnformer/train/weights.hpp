@@ -22,12 +22,12 @@ void add_tensors(formats::TensorFile& file, const model::Parameters& layout, std
 void take_tensors(const formats::TensorFile& file, const model::Parameters& layout, std::span<float> values,
                   const std::filesystem::path& name, const std::string& prefix = {});
 
-/// `model.cells`, `model.layers`, ... and the program's version, as the metadata of a weights file holds
-/// them.
-std::map<std::string, std::string> shape_metadata(const model::Shape& shape);
+/// The keys that the network's shape follows from (`model.cells`, `model.layers`, ...) and the program's
+/// version, as the metadata of a weights file holds them.
+std::map<std::string, std::string> network_metadata(const model::Parameters& parameters);
 
-/// Writes the weights with shape_metadata and `extra`. Neither atomic nor durable: the caller's AtomicFile or
-/// AtomicDirectory is.
+/// Writes the weights with network_metadata and `extra`. Neither atomic nor durable: the caller's AtomicFile
+/// or AtomicDirectory is.
 void write_weights(const std::filesystem::path& file, const model::Parameters& parameters,
                    const std::map<std::string, std::string>& extra = {});
 
@@ -39,10 +39,16 @@ struct Weights {
 /// Throws DataError naming the first key in which the file's model differs from `expected` ("N, L and hidden
 /// must agree"), or the tensor that is missing, superfluous or of another shape. Files without metadata (made
 /// in Python) are judged by their tensors alone.
-Weights read_weights(const std::filesystem::path& file, const model::Shape& expected);
+Weights read_weights(const std::filesystem::path& file, const model::Parameters& expected);
+inline Weights read_weights(const std::filesystem::path& file, const model::Shape& expected) {
+  return read_weights(file, model::Parameters(expected));
+}
 
 /// The final weights in a run's folder; those of a checkpoint are not the chosen epoch's. Throws DataError,
 /// also when the run is not finished.
-model::Parameters finished_weights(const std::filesystem::path& run, const model::Shape& expected);
+model::Parameters finished_weights(const std::filesystem::path& run, const model::Parameters& expected);
+inline model::Parameters finished_weights(const std::filesystem::path& run, const model::Shape& expected) {
+  return finished_weights(run, model::Parameters(expected));
+}
 
 }  // namespace mgrn::train
