@@ -2,16 +2,13 @@
 #include "multigrnformer/experiments/results.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <map>
-#include <tuple>
 #include <vector>
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/evaluate/report.hpp"
-#include "multigrnformer/experiments/task_state.hpp"
+#include "multigrnformer/experiments/run_groups.hpp"
 #include "multigrnformer/formats/table.hpp"
 
 namespace mgrn::experiments {
@@ -38,28 +35,6 @@ constexpr const char* kColumns[] = {"auroc",
                                     "n_negative",
                                     "n_without_cells",
                                     "seed"};
-
-struct Row {
-  ResultLabels labels;
-  base::Json result;
-};
-
-// state.json says that a task is done; the folder of an unfinished one may hold the result of another
-// attempt.
-std::vector<Row> finished_rows(const Plan& plan, const fs::path& out) {
-  const ClaimEvidence nobody{.heartbeat_age = [](const fs::path&) { return 0.0; },
-                             .process_gone = [](const Claimant&) { return false; },
-                             .slurm_job_gone = [](const Claimant&) { return false; }};
-  std::vector<Row> rows;
-  for (const auto& task : plan.tasks) {
-    const fs::path folder = task_folder(out, task.name);
-    if (task.result && read_status(folder, task.digest, nobody).state == TaskState::done) {
-      rows.push_back({*task.result, base::read_json(folder / "result.json")});
-    }
-  }
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.labels.row < b.labels.row; });
-  return rows;
-}
 
 std::string figure(const base::Json& summary, const char* key) {
   const auto place = summary.find(key);
@@ -90,15 +65,18 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
 
 std::string results_table(const Plan& plan, const fs::path& out) {
   formats::TableWriter table;
-  for (const char* name : {"setting", "method", "strategy", "omics", "run"}) {
+  for (const char* name : {"setting", "method", "strategy", "omics", "run", "negatives", "split", "leak"}) {
     table.add(name);
   }
   for (const char* name : kColumns) {
     table.add(name);
   }
   table.end_row();
-  for (const auto& [labels, result] : finished_rows(plan, out)) {
+  for (const FinishedRun& run : finished_runs(plan, out)) {
+    const auto& [labels, folder, config, result] = run;
+    const Protocol protocol = protocol_of(run);
     table.add(labels.setting).add(labels.method).add(labels.strategy).add(labels.omics).add(labels.run);
+    table.add(protocol.negatives).add(protocol.split).add(protocol.leak);
     for (const char* name : kColumns) {
       const auto place = result.find(name);
       if (place == result.end() || !place->is_number()) {
@@ -126,29 +104,20 @@ void write_results(const Plan& plan, const fs::path& out) {
 }
 
 std::string results_summary(const Plan& plan, const fs::path& out) {
-  struct Cell {
-    std::vector<std::string> words;
-    std::vector<base::Json> results;
-  };
-  std::vector<Cell> cells;
-  for (const auto& [labels, result] : finished_rows(plan, out)) {
-    const std::vector<std::string> words = {labels.setting, labels.method, labels.strategy, labels.omics};
-    auto cell =
-        std::find_if(cells.begin(), cells.end(), [&](const Cell& other) { return other.words == words; });
-    if (cell == cells.end()) {
-      cell = cells.insert(cells.end(), {words, {}});
-    }
-    cell->results.push_back(result);
-  }
-  if (cells.empty()) {
+  const std::vector<RunGroup> groups = group_runs(finished_runs(plan, out));
+  if (groups.empty()) {
     return "no result yet\n";
   }
   std::vector<std::vector<std::string>> lines = {{"setting", "method", "strategy", "omics", "runs", "AUROC",
                                                   "degree", "AP", "degree", "random", "AUROC within TFs"}};
-  for (const auto& cell : cells) {
-    const base::Json summary = evaluate::summary(cell.results);
-    std::vector<std::string> line = cell.words;
-    line.push_back(std::to_string(cell.results.size()));
+  for (const RunGroup& group : groups) {
+    std::vector<base::Json> results;
+    for (const FinishedRun& run : group.runs) {
+      results.push_back(run.result);
+    }
+    const base::Json summary = evaluate::summary(results);
+    std::vector<std::string> line = {group.setting, group.method, group.strategy, group.omics,
+                                     std::to_string(group.runs.size())};
     for (const char* key : {"auroc", "degree_auroc", "average_precision", "degree_average_precision",
                             "random_auprc", "within_tf_auroc"}) {
       line.push_back(figure(summary, key));

@@ -34,6 +34,8 @@ void finish(const Plan& plan, const std::filesystem::path& out, const std::strin
   const auto folder = task_folder(out, name);
   base::create_directories(folder);
   base::write_file_atomically(folder / "result.json", result);
+  base::write_file_atomically(folder / "config.ini",
+                              "[pairs]\nnegatives = network\nsplit = edge\n\n[cross]\nleak = none\n");
   write_ending(folder, plan.tasks[plan.index_of(name)].digest, 1, this_claimant("l"), {.state = state});
 }
 
@@ -57,6 +59,9 @@ TEST(Results, HaveARowForEachFinishedRunInTheOrderOfTheGridFile) {
   EXPECT_EQ(table.column("degree_auroc"), (std::vector<std::string>{"", "0.625"}));
   EXPECT_EQ(table.column("n_positive"), (std::vector<std::string>{"19", "18"}));
   EXPECT_EQ(table.column("omics"), (std::vector<std::string>{"rna+atac", "rna+atac"}));
+  EXPECT_EQ(table.column("negatives"), (std::vector<std::string>{"network", "network"}));
+  EXPECT_EQ(table.column("split"), (std::vector<std::string>{"edge", "edge"}));
+  EXPECT_EQ(table.column("leak"), (std::vector<std::string>{"", ""})) << "nothing was pretrained";
 }
 
 TEST(Results, SummaryIsMeanAndStandardDeviationOverRuns) {
