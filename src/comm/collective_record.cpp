@@ -31,6 +31,10 @@ const char* name_of(Operation operation) {
       return "share_memory";
     case Operation::file_access:
       return "file access";
+    case Operation::connect:
+      return "connect";
+    case Operation::close:
+      return "close";
   }
   return "?";
 }
@@ -65,6 +69,9 @@ const char* name_of(Reduction reduction) {
 
 std::string call_of(const CollectiveRecord& record) {
   std::string text = name_of(record.operation);
+  if (record.carrier == Carrier::nccl) {
+    text += " over NCCL";
+  }
   if (record.element != Element::none) {
     text += " of " + std::to_string(record.count) + " " + name_of(record.element);
   }
@@ -96,7 +103,7 @@ std::string describe(const CollectiveRecord& record) {
 
 bool fit_together(const CollectiveRecord& a, const CollectiveRecord& b) {
   if (a.sequence != b.sequence || a.operation != b.operation || a.element != b.element ||
-      a.communicator != b.communicator || a.argument != b.argument) {
+      a.carrier != b.carrier || a.communicator != b.communicator || a.argument != b.argument) {
     return false;
   }
   // What ranks gather and exchange may differ in size.

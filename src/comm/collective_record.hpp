@@ -23,8 +23,11 @@ enum class Operation : std::uint8_t {
   split_by_node,
   share_memory,
   file_access,  ///< through HDF5 and MPI-IO, which wait by themselves
+  connect,      ///< making, and ending, a communicator of another library
+  close,
 };
 enum class Element : std::uint8_t { none, bytes, int64, float32, float64 };
+enum class Carrier : std::uint8_t { host, nccl };
 
 struct CollectiveRecord {
   std::uint64_t sequence = 0;  ///< in its communicator, from 1
@@ -34,7 +37,8 @@ struct CollectiveRecord {
   std::int32_t argument = 0;   ///< root, or reduction
   Operation operation = Operation::barrier;
   Element element = Element::none;
-  std::array<char, 2> unused = {};
+  Carrier carrier = Carrier::host;
+  std::array<char, 1> unused = {};
   /// "world", or for a part "world.7:2": made by the world's collective number 7, its first member rank 2.
   /// Cut where it is too long.
   std::array<char, 24> communicator = {};
@@ -43,7 +47,7 @@ static_assert(sizeof(CollectiveRecord) == 56);
 
 constexpr std::size_t kKeptCollectives = 64;
 
-/// "all_reduce of 257003 int64 (sum), number 17 of world".
+/// "all_reduce of 257003 int64 (sum), number 17 of world"; "all_reduce over NCCL of ...".
 std::string describe(const CollectiveRecord& record);
 std::string communicator_name(const CollectiveRecord& record);
 void set_communicator_name(CollectiveRecord& record, std::string_view name);

@@ -323,8 +323,9 @@ void CollectiveWatch::end_job(const base::Error& error) {
 
 // ---- the standing-by thread --------------------------------------------------------------------------
 
-// A waiting thread that polls comes round by itself. One inside a call of MPI that cannot be polled (making a
-// communicator, ending the job over a network that is gone) may never: this thread then ends the process.
+// A waiting thread that polls comes round by itself. One inside a call of MPI or NCCL that cannot be polled
+// (making a communicator, ending the job over a network that is gone) may never: this thread then ends the
+// process.
 // It cannot call MPI, hence it names nobody.
 void CollectiveWatch::watch_from_outside() {
   using Seconds = std::chrono::duration<double>;
@@ -347,7 +348,7 @@ void CollectiveWatch::watch_from_outside() {
     }
     const auto records = history_.records();
     const base::CommunicationError error(
-        {.what = describe(records.back()) + ", did not end, and the MPI library does not return",
+        {.what = describe(records.back()) + ", did not end, and the library that carries it does not return",
          .expected = "an end within " + seconds_text(outside_limit_s_),
          .hint = "see whether all nodes are up and reach each other, and start again: a run goes on from "
                  "its last checkpoint"});

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // No call here waits without a limit: the communicator is non-blocking, and both its state and its stream are
 // asked again and again. An operation that fails or takes too long aborts the communicator, which sets the
-// GPU free, and becomes an error.
+// GPU free, and becomes an error. The abort itself may hang, so it has a thread and a limit of its own.
+//
+// Where the host's collectives are watched, these are too: while a rank waits here it answers the others, and
+// it is the watch that says who is missing.
 #include "multigrnformer/comm/nccl.hpp"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <future>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -18,6 +26,7 @@
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/topology.hpp"
+#include "watched_communicator.hpp"
 
 namespace mgrn::comm {
 namespace {
@@ -29,6 +38,8 @@ constexpr const char* kHint =
     "another one";
 /// Most of the host's memory that passes over the GPU at a time.
 constexpr std::size_t kMostStaged = std::size_t{32} << 20;
+/// Where a watch can name the missing ranks, it comes first; its grace is ten seconds and a few of them.
+constexpr std::chrono::duration<double> kBehindTheWatch{60};
 
 /// Thrown by ranks that waited in vain; a rank with another error is the cause.
 struct TimeIsOver : base::CommunicationError {
@@ -57,6 +68,51 @@ std::string seconds_text(std::chrono::duration<double> time) {
   return text.data();
 }
 
+/// For as long as it lives, the watch (if there is one) knows this rank in a collective over NCCL.
+class Watched {
+ public:
+  Watched(WatchedCommunicator* host, WatchedCommunicator::Kind kind) : host_(host) {
+    if (host_ != nullptr) {
+      kind.carrier = Carrier::nccl;
+      host_->begin(kind);
+    }
+  }
+  ~Watched() {
+    if (host_ != nullptr) {
+      host_->end();
+    }
+  }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+ private:
+  WatchedCommunicator* host_;
+};
+
+/// What an abort that hangs holds, the ends of the libraries would wait for: the process then ends with its
+/// exit code, but without them.
+void end_without_the_libraries() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    ::on_exit(
+        [](int code, void*) {
+          std::fflush(nullptr);
+          ::_exit(code);
+        },
+        nullptr);
+  });
+}
+
+constexpr Element element_of(std::int64_t /*value*/) {
+  return Element::int64;
+}
+constexpr Element element_of(float /*value*/) {
+  return Element::float32;
+}
+constexpr Element element_of(double /*value*/) {
+  return Element::float64;
+}
+
 ncclRedOp_t operation_of(Reduction reduction) {
   switch (reduction) {
     case Reduction::maximum:
@@ -83,12 +139,15 @@ class NcclCommunicator final : public DeviceCommunicator {
  public:
   /// Connects: every rank must be in this constructor at the same time.
   NcclCommunicator(Communicator& host, const NcclOptions& options, const ncclUniqueId& id)
-      : host_(host), options_(options), nccl_(nccl_library().functions), cuda_(cuda_library().functions) {
+      : host_(host),
+        watched_(dynamic_cast<WatchedCommunicator*>(&host)),
+        options_(options),
+        nccl_(nccl_library().functions),
+        cuda_(cuda_library().functions) {
     try {
       connect(id);
     } catch (...) {
-      abort_nccl();
-      release();
+      give_up();
       throw;
     }
   }
@@ -101,8 +160,7 @@ class NcclCommunicator final : public DeviceCommunicator {
     } catch (const std::exception& error) {
       base::warn(error.what());
     }
-    abort_nccl();
-    release();
+    give_up();
   }
 
   int rank() const override { return host_.rank(); }
@@ -113,6 +171,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   void barrier() override { host_.barrier(); }
   void broadcast(std::span<std::byte> bytes, int root) override {
     check_root("broadcast", root, size());
+    const Watched watched(watched_, {Operation::broadcast, Element::bytes, bytes.size(), root});
     staged("broadcast", bytes, sizeof(std::byte), [&](void* place, std::size_t count) {
       return nccl_.broadcast(place, place, count, ncclUint8, root, communicator_, stream_);
     });
@@ -147,6 +206,7 @@ class NcclCommunicator final : public DeviceCommunicator {
     if (communicator_ == nullptr) {
       return;
     }
+    const Watched watched(watched_, {Operation::close});
     select();
     settle("ncclCommFinalize", nccl_.finalize(communicator_));
     // Destroyed whatever the result: the handle is gone.
@@ -159,11 +219,13 @@ class NcclCommunicator final : public DeviceCommunicator {
 
  private:
   void connect(const ncclUniqueId& id) {
+    const Watched watched(watched_, {Operation::connect});
     select();
     check(cuda_.create_stream(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     settle("ncclCommInitRankConfig", nccl_.init_rank(&communicator_, size(), id, rank(), &config));
+    connected_ = true;
   }
 
   /// Another library may have chosen another device for this thread.
@@ -182,6 +244,7 @@ class NcclCommunicator final : public DeviceCommunicator {
     if (values.empty()) {
       return;
     }
+    const Watched watched(watched_, kind_of(values, reduction));
     select();
     settle("ncclAllReduce", nccl_.all_reduce(values.data(), values.data(), values.size(), type_of(T{}),
                                              operation_of(reduction), communicator_, stream_));
@@ -189,7 +252,13 @@ class NcclCommunicator final : public DeviceCommunicator {
   }
 
   template <typename T>
+  static WatchedCommunicator::Kind kind_of(std::span<T> values, Reduction reduction) {
+    return {Operation::all_reduce, element_of(T{}), values.size(), static_cast<int>(reduction)};
+  }
+
+  template <typename T>
   void reduce_staged(std::span<T> values, Reduction reduction) {
+    const Watched watched(watched_, kind_of(values, reduction));
     staged("ncclAllReduce", std::as_writable_bytes(values), sizeof(T), [&](void* place, std::size_t count) {
       return nccl_.all_reduce(place, place, count, type_of(T{}), operation_of(reduction), communicator_,
                               stream_);
@@ -254,20 +323,25 @@ class NcclCommunicator final : public DeviceCommunicator {
   template <typename Done>
   void poll(const char* call, const Done& done) {
     const auto start = Clock::now();
+    // Ranks that do not connect agree on the cause, which a watch cannot know.
+    const auto limit =
+        watched_ != nullptr && connected_ ? options_.time_limit + kBehindTheWatch : options_.time_limit;
     for (Pause pause; !done(); pause.once()) {
-      if (Clock::now() - start < options_.time_limit) {
+      if (watched_ != nullptr) {
+        watched_->collective_watch().waiting();
+      }
+      if (Clock::now() - start < limit) {
         continue;
       }
       const std::string what =
           std::string(call) + " over NCCL did not end on GPU " + std::to_string(options_.device);
       // Said first: an abort waits for what runs on the GPU.
       base::warn(what + "; its communicator is aborted");
-      abort_nccl();
-      throw TimeIsOver(
-          {.what = what,
-           .expected = "all " + std::to_string(size()) + " ranks within " + seconds_text(options_.time_limit),
-           .got = "an operation still in progress",
-           .hint = std::string("see whether a rank ended or hangs; ") + kHint});
+      give_up();
+      throw TimeIsOver({.what = what,
+                        .expected = "all " + std::to_string(size()) + " ranks within " + seconds_text(limit),
+                        .got = "an operation still in progress",
+                        .hint = std::string("see whether a rank ended or hangs; ") + kHint});
     }
   }
 
@@ -300,7 +374,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   }
 
   [[noreturn]] void fail(const char* call, std::string reason) {
-    abort_nccl();
+    give_up();
     throw base::CommunicationError(
         {.what = std::string(call) + " failed on GPU " + std::to_string(options_.device),
          .got = std::move(reason),
@@ -308,22 +382,58 @@ class NcclCommunicator final : public DeviceCommunicator {
   }
 
   // Whatever they return, there is nothing more to be done.
-  void abort_nccl() noexcept {
-    if (communicator_ != nullptr) {
-      nccl_.abort(std::exchange(communicator_, nullptr));
+  struct Resources {
+    ncclComm_t communicator = nullptr;
+    cudaStream_t stream = nullptr;
+    void* stage = nullptr;
+  };
+  static void free_all(const Resources& held, const NcclFunctions& nccl, const CudaFunctions& cuda) noexcept {
+    if (held.communicator != nullptr) {
+      nccl.abort(held.communicator);
+    }
+    if (held.stage != nullptr) {
+      cuda.release(held.stage);
+    }
+    if (held.stream != nullptr) {
+      cuda.destroy_stream(held.stream);
     }
   }
-  void release() noexcept {
-    if (stage_ != nullptr) {
-      cuda_.release(std::exchange(stage_, nullptr));
-      stage_bytes_ = 0;
+  Resources take_all() noexcept {
+    stage_bytes_ = 0;
+    return {std::exchange(communicator_, nullptr), std::exchange(stream_, nullptr),
+            std::exchange(stage_, nullptr)};
+  }
+  void release() noexcept { free_all(take_all(), nccl_, cuda_); }
+
+  /// Aborts what there is and waits for it, but not for ever: where a kernel hangs, so may its abort. The
+  /// thread then keeps what it holds; nobody uses it any more.
+  void give_up() noexcept {
+    const Resources held = take_all();
+    if (held.communicator == nullptr) {
+      free_all(held, nccl_, cuda_);
+      return;
     }
-    if (stream_ != nullptr) {
-      cuda_.destroy_stream(std::exchange(stream_, nullptr));
+    try {
+      std::promise<void> promise;
+      const std::future<void> end = promise.get_future();
+      std::thread([held, device = options_.device, &nccl = nccl_, &cuda = cuda_,
+                   ended = std::move(promise)]() mutable {
+        cuda.set_device(device);
+        free_all(held, nccl, cuda);
+        ended.set_value();
+      }).detach();
+      if (end.wait_for(options_.abort_limit) != std::future_status::ready) {
+        end_without_the_libraries();
+        base::warn("ncclCommAbort does not end on GPU " + std::to_string(options_.device) +
+                   "; what it holds is left to the end of the process");
+      }
+    } catch (const std::exception& error) {
+      base::warn(std::string("the communicator of NCCL is left to the end of the process: ") + error.what());
     }
   }
 
   Communicator& host_;
+  WatchedCommunicator* watched_;  // the host, where it is watched; else null
   NcclOptions options_;
   const NcclFunctions& nccl_;
   const CudaFunctions& cuda_;
@@ -331,6 +441,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   cudaStream_t stream_ = nullptr;
   void* stage_ = nullptr;
   std::size_t stage_bytes_ = 0;
+  bool connected_ = false;
   int exceptions_ = std::uncaught_exceptions();
 };
 

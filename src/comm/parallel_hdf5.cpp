@@ -29,13 +29,13 @@ hid_t parallel_file_access(const Communicator& communicator) {
 CollectiveAccess::CollectiveAccess(Communicator& communicator)
     : watched_(dynamic_cast<WatchedCommunicator*>(&communicator)) {
   if (watched_ != nullptr) {
-    watched_->begin_file_access();
+    watched_->begin({Operation::file_access});
   }
 }
 
 CollectiveAccess::~CollectiveAccess() {
   if (watched_ != nullptr) {
-    watched_->end_file_access();
+    watched_->end();
   }
 }
 

@@ -19,7 +19,8 @@ CollectiveRecord WatchedCommunicator::next(const Kind& kind) {
                           .count = kind.count,
                           .argument = kind.argument,
                           .operation = kind.operation,
-                          .element = kind.element};
+                          .element = kind.element,
+                          .carrier = kind.carrier};
   set_communicator_name(record, name_);
   return record;
 }
@@ -41,18 +42,32 @@ void WatchedCommunicator::compare(const CollectiveRecord& mine) {
   }
 }
 
+CollectiveRecord WatchedCommunicator::enter(const Kind& kind) {
+  const CollectiveRecord record = next(kind);
+  watch_->enter(record, members_);
+  if (watch_->compares()) {
+    try {
+      compare(record);
+    } catch (...) {
+      watch_->leave();
+      throw;
+    }
+  }
+  return record;
+}
+
+void WatchedCommunicator::begin(const Kind& kind) {
+  enter(kind);
+}
+
 template <typename Call>
 auto WatchedCommunicator::watched(const Kind& kind, Call&& call) {
-  const CollectiveRecord record = next(kind);
+  const CollectiveRecord record = enter(kind);
   struct Inside {
     CollectiveWatch& watch;
     ~Inside() { watch.leave(); }
   };
-  watch_->enter(record, members_);
   const Inside inside{*watch_};
-  if (watch_->compares()) {
-    compare(record);
-  }
   try {
     return call();
   } catch (const base::CommunicationError& error) {
@@ -127,10 +142,6 @@ std::unique_ptr<Communicator> WatchedCommunicator::split_by_node() {
 SharedMemory WatchedCommunicator::share_memory(std::uint64_t bytes) {
   return watched({Operation::share_memory, Element::bytes, bytes},
                  [&] { return inner_->share_memory(bytes); });
-}
-
-void WatchedCommunicator::begin_file_access() {
-  watch_->enter(next({Operation::file_access}), members_);
 }
 
 void watch(Communicator& communicator, const WatchSettings& settings) {

@@ -34,21 +34,25 @@ class WatchedCommunicator final : public Communicator {
   SharedMemory share_memory(std::uint64_t bytes) override;
   void abort(base::ExitCode code) noexcept override { inner_->abort(code); }
 
-  /// Between the two this rank is in a call that it cannot be polled for.
-  void begin_file_access();
-  void end_file_access() { watch_->leave(); }
-
-  CollectiveWatch& collective_watch() { return *watch_; }
-
- private:
   struct Kind {
     Operation operation;
     Element element = Element::none;
     std::uint64_t count = 0;
     int argument = 0;
+    Carrier carrier = Carrier::host;
   };
 
+  /// Between the two this rank is in a collective of these ranks that does not go through this communicator:
+  /// file access, which cannot be polled for, or one over NCCL, which tells collective_watch() that it waits.
+  /// Compared like all others; what begin() throws needs no end().
+  void begin(const Kind& kind);
+  void end() { watch_->leave(); }
+
+  CollectiveWatch& collective_watch() { return *watch_; }
+
+ private:
   CollectiveRecord next(const Kind& kind);
+  CollectiveRecord enter(const Kind& kind);
   void compare(const CollectiveRecord& mine);
   template <typename Call>
   auto watched(const Kind& kind, Call&& call);

@@ -243,6 +243,32 @@ TEST_F(Nccl, AHangingCollectiveIsAbortedAtTheTimeLimit) {
   }
 }
 
+// Where a kernel hangs, so may ncclCommAbort: nobody waits for it, and what it still uses is not freed under
+// it.
+TEST_F(Nccl, AnAbortThatHangsIsLeftBehindAfterItsLimit) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto outcome = outcome_of(2, [](Communicator& host) {
+    fake::hang(Site::abort);
+    NcclOptions options = options_of(host, 0.2);
+    options.abort_limit = std::chrono::milliseconds(200);
+    const auto world = make_nccl_communicator(host, options);
+    if (host.rank() == 1) {
+      fake::hang(Site::collective);
+    }
+    sum_once(*world);
+  });
+  expect_in_all(outcome, "ncclAllReduce over NCCL did not end", base::ExitCode::communication);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::duration<double>(test::time_limit(30)));
+  EXPECT_EQ(fake::report().communicators, 2);
+  EXPECT_EQ(fake::report().streams, 2);
+  EXPECT_EQ(fake::report().allocations, 2);
+  // One that ends late frees the rest, in order.
+  fake::let_aborts_end();
+  for (int tries = 0; tries < 3000 && fake::report().streams > 0; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 TEST_F(Nccl, ARankThatNeverComesIsWaitedForNoLongerThanTheTimeLimit) {
   const auto outcome = outcome_of(2, [](Communicator& host) {
     const auto world = make_nccl_communicator(host, options_of(host, 0.2));

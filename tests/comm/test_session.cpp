@@ -1,69 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session from outside: what a script that starts the program sees.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
+#include "comm/probe_run.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/time_limit.hpp"
 
 namespace {
 
-using mgrn::test::time_limit;
-
-int times_in(const std::string& all, const std::string& text) {
-  int count = 0;
-  for (auto at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
-struct Outcome {
-  int code = -1;       // exit code, or 128 + signal
-  std::string output;  // stdout and stderr
-  double seconds = 0;
-
-  int times(const std::string& text) const { return times_in(output, text); }
-};
-
-Outcome start(const std::string& command) {
-  Outcome outcome;
-  const auto begin = std::chrono::steady_clock::now();
-  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");
-  if (pipe == nullptr) {
-    return outcome;
-  }
-  std::array<char, 4096> block{};
-  while (const auto length = fread(block.data(), 1, block.size(), pipe)) {
-    outcome.output.append(block.data(), length);
-  }
-  const int status = pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return outcome;
-}
-
-// A hang must fail the test, not outlive it.
-Outcome on_ranks(int ranks, const std::string& way) {
-  return start("timeout -k 2 " + std::to_string(time_limit(30)) +
-               " " MGRN_MPIEXEC " " MGRN_MPIEXEC_RANKS " " + std::to_string(ranks) + " " MGRN_PROBE " " +
-               way);
-}
-
-std::string host() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
+using namespace mgrn::test;
 
 std::string content(const std::filesystem::path& file) {
   std::ostringstream text;
@@ -168,7 +118,7 @@ TEST(Session, AKilledRankEndsTheOthers) {
 constexpr double kLimit = 3;  // as session_probe.cpp sets it; half of it is the grace
 
 TEST(CollectiveLimit, AStoppedRankIsNamedWithItsHostAndTheCollective) {
-  const mgrn::test::TemporaryDirectory folder;
+  const TemporaryDirectory folder;
   const auto outcome = on_ranks(3, "wait:stopped " + folder.path().string());
   EXPECT_EQ(outcome.code, 76) << outcome.output;
   EXPECT_EQ(outcome.times("error: "), 1) << outcome.output;

@@ -34,8 +34,13 @@ class DeviceCommunicator : public Communicator {
 
 struct NcclOptions {
   int device = 0;
-  /// Longest wait for one operation, the first one's connections included.
+  /// Longest wait for one operation, the first one's connections included. Where the host's collectives are
+  /// watched (watchdog.hpp) so are these: the watch, which can name the missing ranks, then speaks first, and
+  /// NCCL's communicator is aborted a minute later.
   std::chrono::duration<double> time_limit{600};
+  /// Longest wait for the abort of a communicator. One that hangs is left behind in a thread of its own, and
+  /// the process ends without waiting for it.
+  std::chrono::duration<double> abort_limit{10};
   /// Ranks may share a GPU: NCCL is told that each is on a host of its own (NCCL_HOSTID, unless it is set),
   /// since it refuses ranks of one host on one GPU. They then talk over sockets.
   GpuSharing sharing = GpuSharing::refused;

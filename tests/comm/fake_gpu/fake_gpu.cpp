@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -42,6 +43,8 @@ thread_local Thread thread;
 
 std::mutex mutex;  // of all below; the regions that ranks share have atomics instead
 fake::Report recorded;
+std::condition_variable aborts_may_end;
+std::uint64_t aborts_let_end = 0;  // by so many calls of let_aborts_end()
 
 void misuse(const std::string& what) {
   recorded.misuses.push_back(what);
@@ -124,6 +127,7 @@ struct ncclComm {
   bool announced = false;  // joined or finalized, as far as the others see
   int questions = 0;
   bool hangs = false;
+  bool hangs_in_abort = false;
   std::optional<int> fails;
   std::uint64_t operations = 0;
   std::set<cudaStream_t> streams;
@@ -342,6 +346,11 @@ void fail_later(Site site, int result) {
 void hang(Site site) {
   thread.hang.insert(site);
 }
+void let_aborts_end() {
+  const std::lock_guard lock(mutex);
+  ++aborts_let_end;
+  aborts_may_end.notify_all();
+}
 void set_version(int version) {
   thread.version = version;
 }
@@ -511,6 +520,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUni
   comm->device = thread.device;
   comm->questions = thread.questions;
   comm->hangs = thread.hang.erase(Site::init) != 0;
+  comm->hangs_in_abort = thread.hang.erase(Site::abort) != 0;
   comm->fails = taken(thread.fail_later, Site::init);
   const char* host = std::getenv("NCCL_HOSTID");
   std::snprintf(comm->region->places[rank], sizeof comm->region->places[rank], "%s %s",
@@ -553,9 +563,12 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-  const std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
   if (!alive(comm, "ncclCommAbort")) return ncclInvalidArgument;
   ++recorded.aborts;
+  if (comm->hangs_in_abort) {
+    aborts_may_end.wait(lock, [before = aborts_let_end] { return aborts_let_end != before; });
+  }
   end(comm);
   return ncclSuccess;
 }

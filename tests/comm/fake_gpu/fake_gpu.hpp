@@ -20,6 +20,7 @@ enum class Site {
   collective,
   finalize,
   destroy,
+  abort,
   set_device,
   allocate,
   copy
@@ -34,8 +35,10 @@ std::string uuid_of(const std::string& name);
 void fail_call(Site site, int result);
 /// The next operation at `site` by this thread starts well and ends with `result`.
 void fail_later(Site site, int result);
-/// The next operation at `site` by this thread never ends (and other ranks wait for it in vain).
+/// The next operation at `site` by this thread never ends (and other ranks wait for it in vain). At `abort`:
+/// ncclCommAbort of the communicator that this thread makes next does not return before let_aborts_end().
 void hang(Site site);
+void let_aborts_end();
 /// What ncclGetVersion tells this thread.
 void set_version(int version);
 /// How often each operation of this thread is asked for before it may end; 2 where nothing is said.
