@@ -11,8 +11,9 @@ mgrn_system_packages=(
   python3 python3-pip
 )
 
-# Called before set_up_system where tests are to run: the Slurm that some of them start on this machine.
-want_test_packages() { mgrn_system_packages+=(slurmctld slurmd slurm-client munge); }
+# Called before set_up_system where tests are to run: the Slurm that some of them start on this machine,
+# and what gives it virtual hosts.
+want_test_packages() { mgrn_system_packages+=(slurmctld slurmd slurm-client munge iproute2); }
 
 missing_system_packages() {
   local package status
