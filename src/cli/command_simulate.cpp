@@ -55,6 +55,10 @@ void add_simulate_keys(KeyTable& table, Config& config) {
   table.integer("rules_seed", settings.rules_seed, 0, kAnySeed,
                 "seed of genes, peaks and edges, for datasets that share them; 0: as seed");
   table.real("shared_rules", settings.shared_rules, 0, 1, "share of TF-gene pairs ruled by rules_seed");
+  table.choice<simulate::ListedNetwork>(
+      "network", settings.network,
+      {{"own", simulate::ListedNetwork::own}, {"shared", simulate::ListedNetwork::shared}},
+      "what network.csv lists: the rules that these cells obey, or those of rules_seed alone");
   table.choice<simulate::Organism>(
       "organism", settings.organism,
       {{"human", simulate::Organism::human}, {"mouse", simulate::Organism::mouse}}, "spelling of symbols");

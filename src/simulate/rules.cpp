@@ -162,6 +162,11 @@ double peak_level(const Settings& settings, const Genome& genome, std::uint32_t 
 Rules make_rules(const Settings& settings, const Genome& genome) {
   Rules rules;
   rules.edges = make_edges(settings, genome);
+  if (settings.network == ListedNetwork::shared) {
+    Settings reference = settings;
+    reference.shared_rules = 1.0;
+    rules.listed = make_edges(reference, genome);
+  }
   for (std::uint32_t k = 0; k < genome.tfs; ++k) {
     base::PhiloxStream random = stream(settings.rules_seed, "TF", k);
     rules.pioneer.push_back(random.uniform() < settings.pioneer_share);

@@ -20,7 +20,8 @@ struct Rule {
 };
 
 struct Rules {
-  std::vector<Rule> edges;          ///< sorted by TF, then gene
+  std::vector<Rule> edges;          ///< that the cells obey, sorted by TF, then gene
+  std::vector<Rule> listed;         ///< of network.csv; empty: the same (ListedNetwork::own)
   std::vector<double> opening;      ///< per TF: log fold change of a bound peak per unit of activity
   std::vector<bool> pioneer;        ///< per TF
   std::vector<double> gene_level;   ///< per gene: log rate, without state and regulation

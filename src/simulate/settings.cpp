@@ -95,6 +95,7 @@ base::Json to_json(const Settings& given) {
           {"seed", settings.seed},
           {"rules_seed", settings.rules_seed},
           {"shared_rules", settings.shared_rules},
+          {"network", settings.network == ListedNetwork::own ? "own" : "shared"},
           {"density", settings.density},
           {"activator_share", settings.activator_share},
           {"pioneer_share", settings.pioneer_share},

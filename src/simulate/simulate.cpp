@@ -80,7 +80,7 @@ void write_annotation(const std::filesystem::path& file, const Genome& genome) {
 void write_network(const std::filesystem::path& directory, const Genome& genome, const Rules& rules) {
   formats::TableWriter network;
   network.add("Gene1").add("Gene2").add("Type").end_row();
-  for (const Rule& rule : rules.edges) {
+  for (const Rule& rule : rules.listed.empty() ? rules.edges : rules.listed) {
     network.add(genome.genes[rule.tf].symbol)
         .add(genome.genes[rule.gene].symbol)
         .add(rule.activates ? "+" : "-")

@@ -257,6 +257,27 @@ TEST(Simulate, SharesRulesBetweenDatasets) {
   EXPECT_LT(overlap(0.0), 0.3);
 }
 
+TEST(Simulate, ListsTheSharedNetworkWhetherItsCellsObeyItOrNot) {
+  const test::TemporaryDirectory directory;
+  Settings settings = small();
+  settings.rules_seed = 7;
+  simulate::simulate(settings, directory / "reference");
+  settings.seed = 8;
+  settings.shared_rules = 0.0;
+  simulate::simulate(settings, directory / "own");
+  settings.network = simulate::ListedNetwork::shared;
+  simulate::simulate(settings, directory / "listed");
+  EXPECT_EQ(edges_of(directory / "listed"), edges_of(directory / "reference"));
+  EXPECT_NE(edges_of(directory / "own"), edges_of(directory / "reference"));
+  // The list is all that differs: the cells and the truth about them are those of the dataset's own rules.
+  EXPECT_EQ(base::read_file(directory / "listed/multiome.h5"),
+            base::read_file(directory / "own/multiome.h5"));
+  const auto truth = [&](const char* name) {
+    return base::read_json(directory / name / "truth.json")["edges"];
+  };
+  EXPECT_EQ(truth("listed"), truth("own"));
+}
+
 TEST(Simulate, SharesRulesBetweenDatasetsOfDifferentSizes) {
   const test::TemporaryDirectory directory;
   Settings settings = small();

@@ -16,6 +16,12 @@ enum class Organism {
   mouse,  ///< Tf0001, Gene00001, mt-Nd1; chr1 .. chr19
 };
 
+/// Which rules network.csv lists.
+enum class ListedNetwork {
+  own,     ///< those that this dataset's cells obey
+  shared,  ///< those of rules_seed alone, whatever part of them the cells obey: a public network of no tissue
+};
+
 struct Settings {
   // Size
   std::uint64_t cells = 1500;
@@ -31,6 +37,7 @@ struct Settings {
       1.0;  ///< share of TF-gene pairs whose rule comes from rules_seed, the others' from seed
 
   // Network
+  ListedNetwork network = ListedNetwork::own;
   double density = 0.05;         ///< edges / (TFs x genes that are not mitochondrial)
   double activator_share = 0.8;  ///< edges with positive sign
   double pioneer_share = 0.3;    ///< TFs that open the chromatin they bind; the others do so three times less
