@@ -3,13 +3,33 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/cli/keys.hpp"
+#include "multigrnformer/formats/number_text.hpp"
 
 namespace mgrn::cli {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMany = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kMostFolds = 1000;
 constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
+
+void set_fold(const std::string& text, pairs::SplitOptions& split) {
+  std::int64_t fold = 0, folds = 0;
+  const auto slash = text.find('/');
+  const bool legal =
+      text == "none" || (slash != std::string::npos && formats::parse_number(text.substr(0, slash), fold) &&
+                         formats::parse_number(text.substr(slash + 1), folds) && folds >= 2 &&
+                         folds <= kMostFolds && fold >= 1 && fold <= folds);
+  if (!legal) {
+    throw base::UsageError(
+        {.what = "illegal value of pairs.fold",
+         .expected = "none, or K/N with N from 2 to " + std::to_string(kMostFolds) + " and K from 1 to N",
+         .got = "\"" + text + "\"",
+         .hint = "write 1/5 for the first of five folds, say"});
+  }
+  split.fold = static_cast<int>(fold);
+  split.folds = static_cast<int>(folds);
+}
 
 }  // namespace
 
@@ -82,6 +102,16 @@ void add_pairs_keys(KeyTable& table, Config& config) {
                       }
                     },
                 .get = [] { return std::string("both"); }});
+  table.custom({.name = "pairs.fold",
+                .placeholder = "none|K/N",
+                .help = "cross-validation: test on part K of N of the training pairs, train on the others",
+                .set = [&split = settings.split](const std::string& text) { set_fold(text, split); },
+                .get =
+                    [&split = settings.split] {
+                      return split.folds == 0
+                                 ? "none"
+                                 : std::to_string(split.fold) + "/" + std::to_string(split.folds);
+                    }});
   table.file("pairs.split_file", settings.split_file, "use this split.csv instead of drawing one");
 }
 

@@ -92,6 +92,16 @@ void check(const Settings& settings) {
          .got = settings.split_file.string(),
          .hint = "leave pairs.split_file out; cross.target_split names the target's split"});
   }
+  if (settings.job != Job::train && settings.split.folds > 0) {
+    throw base::UsageError({.what = "cross-validation is for `train` alone",
+                            .file = "pairs.fold",
+                            .expected = "none",
+                            .got = std::to_string(settings.split.fold) + "/" +
+                                   std::to_string(settings.split.folds) + " for `" + job_name(settings.job) +
+                                   "`",
+                            .hint = "leave pairs.fold out: pretraining leaves out the pairs of the whole "
+                                    "split's test set, not those of a fold"});
+  }
   if (settings.job == Job::finetune && settings.init.empty()) {
     throw base::UsageError({.what = "finetune needs weights to start from",
                             .file = "train.init",

@@ -12,6 +12,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/formats/table.hpp"
+#include "multigrnformer/pairs/folds.hpp"
 #include "multigrnformer/pairs/leak.hpp"
 #include "multigrnformer/train/method.hpp"
 #include "staging.hpp"
@@ -238,6 +239,8 @@ Source load_labels(const Settings& settings, const SourcePaths& paths, const fs:
   source.split = split_file.empty() ? pairs::draw_split(source.header, source.network, settings.split)
                                     : pairs::read_split(split_file, source.header, settings.split.seed,
                                                         settings.split.validation);
+  base::naming_file(paths.network.string(),
+                    [&] { pairs::keep_fold(source.split, source.header, settings.split); });
   for (const auto& note : source.split.notes) {
     base::warn(paths.dataset.string() + ": " + note);
   }

@@ -38,6 +38,8 @@ struct SplitOptions {
   SplitBy by = SplitBy::edge;
   std::uint64_t seed = 1;
   double validation = 0.1;  ///< share of the training pairs, stratified by label
+  int folds = 0;            ///< cross-validation (folds.hpp): parts of the training pairs; 0: none
+  int fold = 0;             ///< the one that is tested on, from 1
 };
 
 struct Split {
