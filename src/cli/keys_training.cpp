@@ -144,6 +144,11 @@ void add_train_keys(KeyTable& table, Config& config) {
   table.real("train.learning_rate", settings.adam.learning_rate, 0, 10, "Adam's rate for the encoder");
   table.real("train.predictor_learning_rate", settings.adam.predictor_learning_rate, 0, 10,
              "Adam's rate for the predictor");
+  table.choice<train::Freeze>("train.freeze", settings.adam.freeze,
+                              {{"none", train::Freeze::none},
+                               {"encoder", train::Freeze::encoder},
+                               {"predictor", train::Freeze::predictor}},
+                              "weights that stay as they start, in finetune those of train.init");
   table.choice<train::RateScaling>("train.scale_learning_rate", settings.rate_scaling,
                                    {{"none", train::RateScaling::none},
                                     {"sqrt", train::RateScaling::square_root},

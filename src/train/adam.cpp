@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/adam.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -87,8 +88,9 @@ Adam::Adam(const model::Parameters& parameters, const AdamOptions& options)
   // The padding between views belongs to the view before it: its gradient is zero and so stays its weight.
   for (const auto& view : parameters.views()) {
     const double rate = view.predictor ? options.predictor_learning_rate : options.learning_rate;
-    if (groups_.empty() || groups_.back().learning_rate != rate) {
-      groups_.push_back({view.offset, view.offset, rate});
+    const bool frozen = options.freeze == (view.predictor ? Freeze::predictor : Freeze::encoder);
+    if (groups_.empty() || groups_.back().learning_rate != rate || groups_.back().frozen != frozen) {
+      groups_.push_back({view.offset, view.offset, rate, frozen});
     }
     groups_.back().last = view.offset + view.size;
   }
@@ -103,12 +105,21 @@ double Adam::step(model::Parameters& parameters, std::span<float> gradient, doub
                                       std::to_string(gradient.size()),
                                .hint = "Report this as a defect."});
   }
+  for (const Group& group : groups_) {
+    if (group.frozen) {
+      const auto part = gradient.subspan(group.first, group.last - group.first);
+      std::fill(part.begin(), part.end(), 0.0f);
+    }
+  }
   const double norm = clip_gradient(gradient, options_.clip);
   ++steps_;
   const auto count = static_cast<double>(steps_);
   const double correction1 = 1 - std::pow(options_.beta1, count);
   const double correction2 = 1 - std::pow(options_.beta2, count);
   for (const Group& group : groups_) {
+    if (group.frozen) {
+      continue;
+    }
     const Constants constants{
         .one_minus_beta1 = static_cast<float>(1 - options_.beta1),
         .beta2 = static_cast<float>(options_.beta2),

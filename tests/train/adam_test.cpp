@@ -153,6 +153,43 @@ TEST(Adam, PaddingBetweenTensorsStaysZero) {
   }
 }
 
+// As PyTorch with the parameters of one part alone: the same weights there, the same norms, and the other
+// part as it was.
+TEST(Adam, FrozenWeightsStayAndTheOthersMoveAsIfTheyWereAlone) {
+  for (const Freeze freeze : {Freeze::encoder, Freeze::predictor}) {
+    AdamOptions options;
+    options.weight_decay = 0.1;
+    options.clip = 0.2;
+    const model::Parameters start = start_weights();
+    const auto is_frozen = [&](const auto& view) { return view.predictor == (freeze == Freeze::predictor); };
+    model::Parameters free = start, frozen = start;
+    for (const auto& view : free.views()) {
+      if (is_frozen(view)) {
+        std::ranges::fill(free.tensor(view.name), 0.0f);  // nothing there that decays
+      }
+    }
+    Adam all(free, options);
+    options.freeze = freeze;
+    Adam part(frozen, options);
+    for (std::uint32_t step = 1; step <= 4; ++step) {
+      auto gradient = gradient_of_step(start, step);
+      auto without = gradient;
+      for (const auto& view : start.views()) {
+        if (is_frozen(view)) {
+          std::fill_n(without.begin() + static_cast<std::ptrdiff_t>(view.offset), view.size, 0.0f);
+        }
+      }
+      EXPECT_EQ(part.step(frozen, gradient), all.step(free, without));
+    }
+    for (const auto& view : start.views()) {
+      const auto& expected = is_frozen(view) ? start : free;
+      EXPECT_TRUE(std::ranges::equal(frozen.tensor(view.name), expected.tensor(view.name))) << view.name;
+      EXPECT_EQ(std::ranges::equal(frozen.tensor(view.name), start.tensor(view.name)), is_frozen(view))
+          << view.name;
+    }
+  }
+}
+
 TEST(Adam, ClippingScalesTheGradientToTheLimitAndLeavesSmallOnesAlone) {
   model::Parameters parameters(kSmall);
   AdamOptions options;

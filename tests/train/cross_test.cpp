@@ -174,6 +174,34 @@ TEST_F(CrossTest, WithoutEpochsTheGivenWeightsAreTested) {
   EXPECT_EQ(run(zero), result);
 }
 
+TEST_F(CrossTest, FrozenWeightsAreThoseOfThePretrainingByteForByte) {
+  run(pretraining("pre"));
+  const fs::path init = folder_ / "pre" / "model.safetensors";
+  for (const Freeze freeze : {Freeze::encoder, Freeze::predictor}) {
+    const std::string name = freeze == Freeze::encoder ? "encoder" : "predictor";
+    Settings fine = finetuning("fine-" + name, init);
+    fine.adam.freeze = freeze;
+    fine.adam.weight_decay = 0.01;  // does not touch them either
+    run(fine, 2);
+    const Weights before = read_weights(init, fine.shape);
+    const Weights after = read_weights(fine.out / "model.safetensors", fine.shape);
+    for (const auto& view : before.parameters.views()) {
+      EXPECT_EQ(std::ranges::equal(before.parameters.tensor(view.name), after.parameters.tensor(view.name)),
+                view.name.starts_with(name))
+          << view.name;
+    }
+    // A run that goes on from a checkpoint is no different.
+    Settings stopped = fine;
+    stopped.out = folder_ / ("stopped-" + name);
+    Hooks hooks;
+    hooks.stop_after_step = 2;
+    const auto self = comm::make_self_communicator();
+    EXPECT_THROW(run_training(stopped, *self, hooks), base::Stopped);
+    run(stopped);
+    EXPECT_EQ(test::promised_bytes(stopped.out), test::promised_bytes(fine.out));
+  }
+}
+
 TEST_F(CrossTest, OnlyFinetuneDoesWithoutEpochs) {
   Settings pre = pretraining("pre");
   pre.epochs = 0;

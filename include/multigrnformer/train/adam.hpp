@@ -14,6 +14,9 @@
 
 namespace mgrn::train {
 
+/// Weights that keep the value they start from, to the last bit.
+enum class Freeze { none, encoder, predictor };
+
 struct AdamOptions {
   double learning_rate = 3e-3;            ///< encoder
   double predictor_learning_rate = 1e-4;  ///< predictor
@@ -22,6 +25,7 @@ struct AdamOptions {
   double epsilon = 1e-8;
   double weight_decay = 0;
   double clip = 0;  ///< largest L2 norm of the whole gradient; 0: none
+  Freeze freeze = Freeze::none;
 };
 
 class Adam final : public Optimizer {
@@ -30,7 +34,9 @@ class Adam final : public Optimizer {
   Adam(const model::Parameters& parameters, const AdamOptions& options);
 
   /// One update, with both learning rates times `rate_factor`. `gradient` is the mean gradient (already
-  /// divided by the number of samples); changed by clipping. Returns its L2 norm before clipping.
+  /// divided by the number of samples); changed by clipping, and zero afterwards where weights are frozen:
+  /// those take no part in norm, clipping and weight decay, as parameters without a gradient in PyTorch.
+  /// Returns its L2 norm before clipping.
   /// Element-wise and in a fixed order: the same bits on every rank and every instruction set. Throws
   /// NumericError, before anything changed, when the norm is not finite.
   double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1) override;
@@ -46,6 +52,7 @@ class Adam final : public Optimizer {
     std::size_t first = 0;
     std::size_t last = 0;
     double learning_rate = 0;
+    bool frozen = false;
   };
 
   AdamOptions options_;
