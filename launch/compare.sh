@@ -5,8 +5,10 @@
 #   step  whole training steps: PyTorch (the best of several ways to write the model), the linear-time engine,
 #         the quadratic engine; on 1 thread, 2 threads, 2 ranks of 1 thread
 #   rp    the regulatory potential: SciPy's sparse matrices on one core; time and memory
+#   neural  CNNC and STGRNS on one core: PyTorch's step, and inputs that numpy makes and that pass through files; only
+#         when asked for
 #
-#   launch/compare.sh [step] [rp] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
+#   launch/compare.sh [step] [rp] [neural] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
 #                     [--variant NAME] [--engine NAME,...] [--cores LIST] [--out DIR]
 #                     [--dataset F --network F --tfs F [--genes N] | --run DIR]
 #
@@ -30,7 +32,7 @@ dataset='' network='' tfs='' genes=500 run='' engine=linear,quadratic
 sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
 while (($#)); do
   case $1 in
-    step | rp) parts+=("$1") ;;
+    step | rp | neural) parts+=("$1") ;;
     --quick) rounds=3 seconds=2 variant=eager sizes=(--cells 2000 --genes 2000 --peaks 40000 --tfs 50) ;;
     --cells | --batch | --rounds | --seconds | --variant | --cores | --out | --dataset | --network | --tfs | --genes | --run | --engine)
       (($# >= 2)) || fail "$1 needs a value" "launch/compare.sh --help shows the usage."
@@ -38,7 +40,7 @@ while (($#)); do
       shift
       ;;
     --help)
-      sed -n '3,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      sed -n '3,22s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
     *) fail "unknown argument '$1'" "launch/compare.sh --help shows the usage." ;;
@@ -237,6 +239,50 @@ compare_potentials() {
   one_rp simulated "$simulated/multiome.h5" "$simulated/annotation.gtf.gz"
 }
 
+# Samples/s of one epoch of which each sample is built once: 1 / (1 / inputs + 1 / step), line by line.
+one_pass() { paste "$1" "$2" | awk '$1 > 0 && $2 > 0 { print 1 / (1 / $1 + 1 / $2) }'; }
+
+compare_networks() {
+  local method round measure name lines better
+  local -a theirs ours
+  if ((${#mgrn_peer[@]} == 0)); then
+    say "no interpreter with PyTorch: the baseline networks are left out"
+    return
+  fi
+  printf '\nBaseline networks on one core, samples/s; %s rounds of %s s; ratios as least / middle / largest of the rounds\n' \
+    "$rounds" "$seconds"
+  printf '%-8s %-34s %10s %10s   %s\n' method measure PyTorch own "own / PyTorch"
+  for method in cnnc stgrns; do
+    lines=$out/neural-$method
+    rm -f "$lines".*
+    for ((round = 1; round <= rounds; ++round)); do
+      say "$method, round $round of $rounds"
+      on 1 "${mgrn_peer[@]}" "$MGRN_ROOT/tests/benchmarks/neural_baselines_peer.py" "$method" "$seconds" \
+        2>>"$out/pytorch.log" >>"$lines.pytorch.jsonl"
+      on 1 "$MGRN_BUILD/tests/benchmarks/neural_speed" "$method" "$seconds" 2>>"$out/bench.log" >>"$lines.own.jsonl"
+    done
+    for measure in pytorch own; do
+      grep '"measure":"inputs"' "$lines.$measure.jsonl" | figure median >"$lines.inputs.$measure"
+      grep '"measure":"step"' "$lines.$measure.jsonl" | figure median >"$lines.step.$measure"
+    done
+    # Our step makes its inputs itself.
+    one_pass "$lines.inputs.pytorch" "$lines.step.pytorch" >"$lines.both.pytorch"
+    cp "$lines.step.own" "$lines.both.own"
+    for measure in inputs step both; do
+      read -r -a theirs <<<"$(spread <"$lines.$measure.pytorch")"
+      read -r -a ours <<<"$(spread <"$lines.$measure.own")"
+      better=$(ratios "$lines.$measure.own" "$lines.$measure.pytorch" | spread)
+      case $measure in
+        inputs) name="inputs (PyTorch: through files)" ;;
+        step) name="step (own: inputs included)" ;;
+        both) name="inputs and step, each pair once" ;;
+      esac
+      printf '%-8s %-34s %10s %10s   %s\n' "$method" "$name" "${theirs[1]}" "${ours[1]}" "${better// / / }"
+    done
+    rm -f "$lines".{inputs,step,both}.{pytorch,own}
+  done
+}
+
 "$program" bench --stage adam --seconds 0.01 --rounds 1 --log-level warning 2>>"$out/bench.log" |
   sed -n 1p | tee "$out/machine.jsonl" >&2
 for part in "${parts[@]}"; do
@@ -246,6 +292,11 @@ for part in "${parts[@]}"; do
       compare_steps | tee "$out/step.txt"
       ;;
     rp) compare_potentials | tee "$out/rp.txt" ;;
+    neural)
+      build neural_speed >&2
+      set_up_peer
+      compare_networks | tee "$out/neural.txt"
+      ;;
   esac
 done
 say "the lines as they were printed are in $out"

@@ -14,9 +14,7 @@ base::Json PairScorer::facts() const {
 
 const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
-      random_method(),
-      degree_method(),
-      pearson_method(),
+      random_method(), degree_method(), pearson_method(), cnnc_method(), stgrns_method(),
   };
   return list;
 }

@@ -9,5 +9,7 @@ namespace mgrn::baselines {
 Method random_method();
 Method degree_method();
 Method pearson_method();
+Method cnnc_method();
+Method stgrns_method();
 
 }  // namespace mgrn::baselines

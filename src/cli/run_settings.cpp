@@ -17,8 +17,18 @@ train::Settings settings_of_finished_run(const std::filesystem::path& run) {
          .hint = "give the folder that `train` or `finetune` made; of repeated runs one of "
                  "its run-N"});
   }
+  const auto keys = read_ini(file);
+  const auto method = keys.find("method");
   Invocation invocation;
-  parse({"train", "--config", file.string()}, invocation);
+  parse({method == keys.end() ? "train" : "baseline", "--config", file.string()}, invocation);
+  if (method != keys.end() && !invocation.config.train.method) {
+    throw base::UsageError(
+        {.what = "this run has no trained network",
+         .file = run.string(),
+         .expected = "a run of `train`, `finetune`, or of `baseline` with a method that trains",
+         .got = "method = " + method->second,
+         .hint = "its ranking of all pairs is rankedEdges.csv in the same folder"});
+  }
   invocation.config.train.out = run;
   return invocation.config.train;
 }

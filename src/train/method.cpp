@@ -10,6 +10,8 @@ namespace {
 
 class MultiGrnFormer final : public Method {
  public:
+  std::string name() const override { return "multigrnformer"; }
+
   void check(const Settings& settings) const override { model::validate(settings.shape); }
 
   model::Parameters parameters(const Settings& settings) const override {

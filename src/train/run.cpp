@@ -169,7 +169,7 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
              std::to_string(task.validation.size()) + " validation, " + std::to_string(task.test.size()) +
              " test pairs from " + std::to_string(task.sources.size()) + " dataset" +
              (task.sources.size() == 1 ? "" : "s"));
-  if (const auto left_out = task.training_without_cells + task.validation_without_cells; left_out > 0) {
+  if (const auto left_out = task.training_without_sample + task.validation_without_sample; left_out > 0) {
     base::warn(std::to_string(left_out) +
                " labelled pairs have no cell that expresses both genes and are left out of training");
   }
@@ -308,7 +308,7 @@ class Run {
                                checkpoint * (static_cast<std::uintmax_t>(settings_.keep_checkpoints) + 2),
                                "checkpoints");
       base::Json facts = run_facts(settings_, task_.sources);
-      facts["job"] = job_name(settings_.job);
+      facts["job"] = settings_.method ? "baseline" : job_name(settings_.job);
       facts["engine"] = identity_.engine;
       folder_.begin(settings_.config_text, facts,
                     {{"command_line", command_line()},
@@ -323,7 +323,6 @@ class Run {
   }
 
   base::Json facts(const TrainingOutcome& outcome) const {
-    std::uint64_t without_cells = task_.training_without_cells + task_.validation_without_cells;
     return {
         {"seed", settings_.split.seed},
         {"train_seed", settings_.seed},
@@ -334,7 +333,7 @@ class Run {
         {"samples_per_epoch", task_.samples_per_epoch(settings_)},
         {"training_pairs", task_.training.size()},
         {"validation_pairs", task_.validation.size()},
-        {"labelled_pairs_without_cells", without_cells},
+        {"labelled_pairs_without_cells", task_.labelled_without_cells},
         {"best_validation_loss",
          outcome.validation_loss ? base::Json(*outcome.validation_loss) : base::Json(nullptr)}};
   }
@@ -367,7 +366,7 @@ class Run {
     std::vector<VotedPair> voted;
     for (const auto& pair : task_.test) {
       voted.push_back(
-          {.sampler = pair.has_cells ? source.sampler.get() : nullptr, .tf = pair.tf, .gene = pair.gene});
+          {.sampler = pair.has_sample ? source.sampler.get() : nullptr, .tf = pair.tf, .gene = pair.gene});
     }
     const auto scores = vote(*team_, outcome.weights, voted, pairs::Purpose::test, settings_.votes,
                              communicator_, "test pairs");
@@ -391,11 +390,15 @@ class Run {
       result = evaluate::to_json(
           evaluate::evaluate_pairs(scored, training_positives(source), settings_.split.seed));
       result.update(facts(outcome));
+      if (settings_.method) {
+        result["method"] = method_.name();
+      }
       if (communicator_.rank() == 0) {
         table.write(folder_.predictions());
       }
     });
-    if (const auto count = result.value("n_without_cells", 0); count > 0) {
+    const auto unscored = [](const TaskPair& pair) { return !pair.has_sample; };
+    if (const auto count = std::count_if(task_.test.begin(), task_.test.end(), unscored); count > 0) {
       base::warn(std::to_string(count) + " test pairs have no cell that expresses both genes and score 0");
     }
     return result;
@@ -404,7 +407,7 @@ class Run {
   void warn_if_constant(const std::vector<double>& scores) const {
     std::optional<double> first;
     for (std::size_t i = 0; i < scores.size(); ++i) {
-      if (task_.test[i].has_cells) {
+      if (task_.test[i].has_sample) {
         if (first && *first != scores[i]) {
           return;
         }

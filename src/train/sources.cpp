@@ -136,14 +136,16 @@ void collect_pairs(Task& task) {
     task.first_of_source.push_back(task.training.size());
     for (const auto& labelled : source.split.pairs) {
       TaskPair pair{.source = s, .tf = labelled.tf, .gene = labelled.gene, .label = labelled.label};
-      pair.has_cells = source.sampler->has_sample(pair.tf, pair.gene);
+      pair.has_sample = source.sampler->has_sample(pair.tf, pair.gene);
+      pair.has_cells = source.sampler->shares_cells(pair.tf, pair.gene);
       if (labelled.set == pairs::Set::test) {
         task.test.push_back(pair);
         continue;
       }
       const bool validation = labelled.set == pairs::Set::validation;
-      if (!pair.has_cells) {
-        ++(validation ? task.validation_without_cells : task.training_without_cells);
+      task.labelled_without_cells += pair.has_cells ? 0 : 1;
+      if (!pair.has_sample) {
+        ++(validation ? task.validation_without_sample : task.training_without_sample);
       } else {
         (validation ? task.validation : task.training).push_back(pair);
       }
@@ -201,7 +203,7 @@ void check(const Settings& settings, const Task& task) {
     throw base::DataError({.what = "there are no training pairs with cells",
                            .file = file,
                            .expected = "at least one pair whose two genes are expressed in one cell",
-                           .got = std::to_string(task.training_without_cells) + " pairs without such a cell",
+                           .got = std::to_string(task.training_without_sample) + " pairs without such a cell",
                            .hint = "check the network against the dataset with `multigrnformer inspect`"});
   }
 }
@@ -273,7 +275,7 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs:
 
 void load_samples(const Settings& settings, Source& source, comm::Communicator& communicator) {
   const auto cells = source.header.barcodes.size();
-  if (static_cast<std::size_t>(settings.shape.cells) > cells) {
+  if (!settings.method && static_cast<std::size_t>(settings.shape.cells) > cells) {
     base::warn(source.paths.dataset.string() + ": model.cells = " + std::to_string(settings.shape.cells) +
                " is more than the " + std::to_string(cells) +
                " cells of the dataset: every sample repeats cells");

@@ -17,7 +17,7 @@ import source_tree
 OUTSIDE = (
     (r"(mpi|nccl)\.h", ("comm",), "only comm speaks to other ranks"),
     (r"hdf5(_hl)?\.h|H5[A-Z]\w*\.h", ("formats", "comm", "store"), "HDF5 is wrapped once, in formats"),
-    (r"(torch|ATen|c10)/.*", ("model",), "LibTorch is a matter of the model"),
+    (r"(torch|ATen|c10)/.*", ("model", "baselines"), "LibTorch is a matter of the networks"),
     (r"cuda.*|cublas.*|nvml\.h", ("model", "comm"), "devices are a matter of the model and of comm's binding"),
     # cli reads version.h files for --version.
     (r"zlib\.h", ("formats", "store", "cli"), "compression is wrapped once, in formats; store takes its CRC"),

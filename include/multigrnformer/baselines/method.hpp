@@ -76,7 +76,7 @@ struct Method {
   std::string summary;  ///< one line for help
   std::variant<PrepareScorer, TrainMethod> work;
   /// Sets what the user has not (`given`: keys set by file or command line) to the method's own defaults,
-  /// before config.ini is made; null: train's defaults hold.
+  /// before config.ini is made, and settings.method for methods that train; null: train's defaults hold.
   void (*defaults)(train::Settings& settings, Options& options, const std::set<std::string>& given) = nullptr;
 };
 

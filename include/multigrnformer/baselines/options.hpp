@@ -5,10 +5,13 @@
 
 #include <string>
 
+#include "multigrnformer/baselines/neural_options.hpp"
+
 namespace mgrn::baselines {
 
 struct Options {
   std::string method;  ///< --method: a name of methods()
+  NeuralOptions neural;
 };
 
 }  // namespace mgrn::baselines

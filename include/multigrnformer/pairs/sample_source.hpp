@@ -36,6 +36,8 @@ class SampleSource {
   virtual std::size_t sample_size() const = 0;
   /// Whether the pair has samples at all.
   virtual bool has_sample(std::uint32_t tf, std::uint32_t gene) const = 0;
+  /// Whether a cell expresses both genes. Sources that draw from other cells may have a sample all the same.
+  virtual bool shares_cells(std::uint32_t tf, std::uint32_t gene) const { return has_sample(tf, gene); }
   /// The sample. `out` has sample_size() elements. False, `out` untouched, when there is none.
   virtual bool gather(const SampleName& name, std::span<float> out) const = 0;
 

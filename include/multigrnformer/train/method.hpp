@@ -23,6 +23,8 @@ class Method {
  public:
   virtual ~Method() = default;
 
+  /// "cnnc", as the result names it.
+  virtual std::string name() const = 0;
   /// Throws UsageError for settings that this network cannot follow.
   virtual void check(const Settings& settings) const = 0;
   /// Zero weights, with views and with what a weights file says of the network.

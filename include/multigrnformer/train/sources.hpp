@@ -68,18 +68,20 @@ struct TaskPair {
   std::uint32_t tf = 0;  ///< gene index in that source's dataset
   std::uint32_t gene = 0;
   std::uint8_t label = 0;
-  bool has_cells = true;
+  bool has_sample = true;  ///< false: left out of training, and scores 0 in a test
+  bool has_cells = true;   ///< a cell expresses both genes
 };
 
 /// The pairs of a run, in the order of the splits, source by source.
 struct Task {
   std::vector<Source> sources;
-  std::vector<TaskPair> training;    ///< with shared cells only
-  std::vector<TaskPair> validation;  ///< with shared cells only
-  std::vector<TaskPair> test;        ///< all; those without cells score 0
-  std::uint64_t training_without_cells = 0;
-  std::uint64_t validation_without_cells = 0;
-  std::uint64_t removed_by_leak = 0;  ///< pretraining pairs that are test pairs of the target
+  std::vector<TaskPair> training;    ///< with a sample only
+  std::vector<TaskPair> validation;  ///< with a sample only
+  std::vector<TaskPair> test;        ///< all; those without a sample score 0
+  std::uint64_t training_without_sample = 0;
+  std::uint64_t validation_without_sample = 0;
+  std::uint64_t labelled_without_cells = 0;  ///< training and validation pairs, left out or not
+  std::uint64_t removed_by_leak = 0;         ///< pretraining pairs that are test pairs of the target
   std::map<std::string, std::uint64_t> leak_by_dataset;  ///< id -> count
   bool target_left_out = false;
 
