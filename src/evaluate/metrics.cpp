@@ -165,6 +165,40 @@ double auprc_trapezoid(std::span<const double> scores, std::span<const std::uint
   return auprc_trapezoid(rank_scores(scores, labels));
 }
 
+double auprc_davis_goadrich(const Ranking& ranking) {
+  const Totals all = totals(ranking);
+  if (all.positives == 0) {
+    return kNan;
+  }
+  Sum area;
+  double hits = 0;
+  double misses = 0;
+  double precision_before = 0.0;
+  for (const ScoreGroup& group : ranking) {
+    const auto positives = static_cast<double>(group.positives);
+    const auto negatives = static_cast<double>(group.negatives);
+    if (hits + misses == 0 && group.positives > 0) {
+      precision_before = positives / (positives + negatives);
+    }
+    for (std::uint64_t i = 1; i <= group.positives; ++i) {
+      const double step = static_cast<double>(i);
+      const double precision = (hits + step) / (hits + step + misses + negatives * step / positives);
+      area.add(0.5 * (precision + precision_before));
+      precision_before = precision;
+    }
+    hits += positives;
+    misses += negatives;
+    if (hits + misses > 0) {
+      precision_before = hits / (hits + misses);
+    }
+  }
+  return area.value() / static_cast<double>(all.positives);
+}
+
+double auprc_davis_goadrich(std::span<const double> scores, std::span<const std::uint8_t> labels) {
+  return auprc_davis_goadrich(rank_scores(scores, labels));
+}
+
 double early_precision(const Ranking& ranking, std::uint64_t wanted) {
   const Totals all = totals(ranking);
   if (all.positives == 0) {

@@ -59,6 +59,7 @@ PairMetrics measure(std::span<const ScoredPair> pairs, bool only_with_cells, con
   metrics.average_precision_ratio = metrics.average_precision / metrics.random_auprc;
   metrics.auprc = auprc_trapezoid(ranking);
   metrics.auprc_ratio = metrics.auprc / metrics.random_auprc;
+  metrics.auprc_davis_goadrich = auprc_davis_goadrich(ranking);
   metrics.early_precision = early_precision(ranking);
   metrics.early_precision_ratio = metrics.early_precision / metrics.random_auprc;
   metrics.within_tf_auroc = within_group_auroc(scores, labels, tfs);
@@ -123,6 +124,7 @@ base::Json to_json(const PairMetrics& metrics) {
           {"average_precision_ratio", number_or_null(metrics.average_precision_ratio)},
           {"auprc", number_or_null(metrics.auprc)},
           {"auprc_ratio", number_or_null(metrics.auprc_ratio)},
+          {"auprc_davis_goadrich", number_or_null(metrics.auprc_davis_goadrich)},
           {"random_auroc", number_or_null(metrics.random_auroc)},
           {"random_auprc", number_or_null(metrics.random_auprc)},
           {"within_tf_auroc", number_or_null(metrics.within_tf_auroc)},

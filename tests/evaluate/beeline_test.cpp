@@ -5,8 +5,8 @@
 
 #include <cmath>
 #include <fstream>
-#include <map>
 
+#include "evaluate/edge_tables.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "support/paths.hpp"
@@ -18,23 +18,7 @@ using namespace mgrn::evaluate;
 using mgrn::base::Json;
 using mgrn::formats::EdgeTable;
 using mgrn::formats::NamedEdge;
-
-EdgeTable table_of(const std::vector<std::tuple<std::string, std::string, double>>& edges) {
-  EdgeTable table;
-  std::map<std::string, std::uint32_t> numbers;
-  const auto number = [&](const std::string& name) {
-    const auto [found, fresh] = numbers.emplace(name, static_cast<std::uint32_t>(table.genes.size()));
-    if (fresh) {
-      table.genes.push_back(name);
-    }
-    return found->second;
-  };
-  for (const auto& [tf, gene, weight] : edges) {
-    const std::uint32_t from = number(tf);
-    table.edges.push_back({from, number(gene), weight});
-  }
-  return table;
-}
+using mgrn::test::table_of;
 
 TEST(Beeline, EqualsScikitLearnOnTheWholeUniverse) {
   const Json golden = mgrn::base::read_json(mgrn::test::source_path("tests/evaluate/golden/beeline.json"));
@@ -48,18 +32,31 @@ TEST(Beeline, EqualsScikitLearnOnTheWholeUniverse) {
     for (const Json& edge : test["ranked"]) {
       edges.emplace_back(edge[0], edge[1], edge[2]);
     }
+    SignedNetwork signs;
+    for (const Json& edge : test["signs"]) {
+      (edge[2] == "+" ? signs.activating : signs.repressing).push_back({edge[0], edge[1]});
+    }
     const EdgeTable ranked = table_of(edges);
     const Json& expected = test["expected"];
     for (const bool tf_only : {true, false}) {
-      const BeelineResult result = evaluate_beeline(ranked, reference, {.early_tf_only = tf_only});
+      const BeelineResult result =
+          evaluate_beeline(ranked, reference, {.early_tf_only = tf_only, .signs = signs});
       EXPECT_NEAR(result.auroc, expected["auroc"].get<double>(), 1e-12);
       EXPECT_NEAR(result.auprc, expected["auprc"].get<double>(), 1e-12);
       EXPECT_NEAR(result.average_precision, expected["average_precision"].get<double>(), 1e-12);
+      EXPECT_NEAR(result.auprc_davis_goadrich, expected["davis_goadrich"].get<double>(), 1e-12);
       EXPECT_NEAR(result.auprc_ratio, expected["auprc_ratio"].get<double>(), 1e-11);
       const Json& early = expected[tf_only ? "tf_only" : "all"];
       EXPECT_EQ(result.early_kept, early["kept"].get<std::uint64_t>());
       EXPECT_NEAR(result.early_precision, early["early_precision"].get<double>(), 1e-12);
       EXPECT_NEAR(result.early_precision_ratio, early["early_precision_ratio"].get<double>(), 1e-12);
+      ASSERT_TRUE(result.has_signs);
+      for (const auto& [sign, found] : {std::pair("+", result.activating), {"-", result.repressing}}) {
+        const Json& of_sign = early["signed"][sign];
+        EXPECT_EQ(found.kept, of_sign["kept"].get<std::uint64_t>());
+        EXPECT_NEAR(found.early_precision, of_sign["early_precision"].get<double>(), 1e-12);
+        EXPECT_NEAR(found.early_precision_ratio, of_sign["early_precision_ratio"].get<double>(), 1e-11);
+      }
     }
   }
 }
@@ -111,6 +108,23 @@ TEST(Beeline, ReadsListsWithAndWithoutWeights) {
   ASSERT_EQ(plain.edges.size(), 3u);
   EXPECT_EQ(plain.edges[0].weight, 3.0);
   EXPECT_EQ(plain.edges[2].weight, 1.0);
+}
+
+TEST(Beeline, ReadsSignsFromAColumnOfThatNameAlone) {
+  const mgrn::test::TemporaryDirectory directory;
+  std::ofstream(directory / "signed.csv") << "Gene1,Gene2,Type\nA,B,+\nA,C,-\nB,C,+\n";
+  std::ofstream(directory / "scored.csv") << "Gene1,Gene2,Score\nA,B,251\n";
+  std::ofstream(directory / "wrong.csv") << "Gene1,Gene2,Type\nA,B,up\n";
+  const SignedNetwork network = read_signed_network(directory / "signed.csv");
+  ASSERT_EQ(network.activating.size(), 2u);
+  EXPECT_EQ(network.activating[1].tf, "B");
+  ASSERT_EQ(network.repressing.size(), 1u);
+  EXPECT_EQ(network.repressing[0].gene, "C");
+  EXPECT_TRUE(read_signed_network(directory / "scored.csv").empty());
+  EXPECT_THROW(read_signed_network(directory / "wrong.csv"), mgrn::base::DataError);
+  const auto result = evaluate_beeline(table_of({{"A", "B", 2.0}}), kReference, {.signs = network});
+  EXPECT_EQ(to_json(result)["activating"]["early_precision"], 1.0);
+  EXPECT_FALSE(to_json(evaluate_beeline(table_of({{"A", "B", 2.0}}), kReference)).contains("activating"));
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ TEST(Metrics, EqualScikitLearnToTwelveDigits) {
     expect_equal(auroc(scores, labels), expected["auroc"], "AUROC");
     expect_equal(average_precision(scores, labels), expected["average_precision"], "average precision");
     expect_equal(auprc_trapezoid(scores, labels), expected["auprc"], "AUPRC");
+    expect_equal(auprc_davis_goadrich(scores, labels), expected["davis_goadrich"], "Davis-Goadrich AUPRC");
     expect_equal(within_group_auroc(scores, labels, groups), expected["within"], "within-group AUROC");
   }
 }

@@ -24,9 +24,9 @@ struct InspectOptions {
 };
 
 struct EvaluateOptions {
-  std::filesystem::path run;      ///< a run's folder, or
-  std::filesystem::path edges;    ///< any tool's ranked edges, against
-  std::filesystem::path network;  ///< this ground truth,
+  std::filesystem::path run;                 ///< a run's folder, or
+  std::vector<std::filesystem::path> edges;  ///< any tool's ranked edges, several for stability, against
+  std::filesystem::path network;             ///< this ground truth,
   std::filesystem::path tfs;
   std::filesystem::path split;  ///< protocol pairs: the labelled pairs
   std::string protocol = "beeline";

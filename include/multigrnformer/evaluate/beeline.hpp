@@ -15,6 +15,7 @@
 
 #include "multigrnformer/base/json_fwd.hpp"
 #include "multigrnformer/evaluate/report.hpp"
+#include "multigrnformer/evaluate/signed_network.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 
@@ -30,6 +31,17 @@ struct BeelineOptions {
   bool early_tf_only = true;
   /// The regulators; empty: the genes that occur as Gene1 in the reference network.
   std::vector<std::string> regulators = {};
+  /// Signs of the reference's edges, where they are known: early precision of each sign by itself.
+  SignedNetwork signs = {};
+};
+
+/// Early precision with the edges of one sign as the true ones; the predictions' own signs do not count, as
+/// in BEELINE.
+struct SignedPrecision {
+  std::uint64_t true_edges = 0;  ///< of this sign in the universe of early precision
+  std::uint64_t kept = 0;
+  double early_precision = 0.0;
+  double early_precision_ratio = 0.0;
 };
 
 struct BeelineResult {
@@ -42,7 +54,8 @@ struct BeelineResult {
   std::uint64_t self_edges = 0;      ///< of the list; ignored
   std::uint64_t duplicates = 0;      ///< of the list; the largest |weight| counts
   double auroc = 0.0;
-  double auprc = 0.0;              ///< trapezoid, BEELINE's; flatters sparse lists
+  double auprc = 0.0;  ///< trapezoid, BEELINE's; flatters sparse lists
+  double auprc_davis_goadrich = 0.0;
   double average_precision = 0.0;  ///< the primary number
   double auprc_ratio = 0.0;        ///< auprc / (k / universe)
   double average_precision_ratio = 0.0;
@@ -53,6 +66,9 @@ struct BeelineResult {
   std::uint64_t early_kept = 0;        ///< predictions at or above the cut
   double early_precision = 0.0;        ///< hits / kept; 0 without predictions, NaN without true edges
   double early_precision_ratio = 0.0;
+  bool has_signs = false;  ///< `activating` and `repressing` say something
+  SignedPrecision activating;
+  SignedPrecision repressing;
 };
 
 /// `reference` may hold repeats and self-edges: the first are dropped, a gene that occurs in the second alone

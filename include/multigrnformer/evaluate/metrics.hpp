@@ -41,6 +41,13 @@ double average_precision(std::span<const double> scores, std::span<const std::ui
 double auprc_trapezoid(const Ranking& ranking);
 double auprc_trapezoid(std::span<const double> scores, std::span<const std::uint8_t> labels);
 
+/// The area of Davis and Goadrich (doi 10.1145/1143844.1143874): between two points of the curve the number
+/// of false positives grows evenly with each true positive, and precision is joined from one true positive to
+/// the next. The first point's precision holds from recall 0. BEELINE 1.0's AUPRC (R's PRROC). NaN without
+/// positives. O(positives) beside the ranking.
+double auprc_davis_goadrich(const Ranking& ranking);
+double auprc_davis_goadrich(std::span<const double> scores, std::span<const std::uint8_t> labels);
+
 /// Precision among the `wanted` best, ties with the last of them included; `wanted` 0: as many as there are
 /// positives. NaN without pairs or without positives.
 double early_precision(const Ranking& ranking, std::uint64_t wanted = 0);

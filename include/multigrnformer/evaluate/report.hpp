@@ -34,6 +34,7 @@ struct PairMetrics {
   double average_precision_ratio = 0.0;  ///< to random_auprc
   double auprc = 0.0;                    ///< trapezoid
   double auprc_ratio = 0.0;              ///< to random_auprc
+  double auprc_davis_goadrich = 0.0;
   double random_auroc = 0.5;
   double random_auprc = 0.0;  ///< share of positives
   double within_tf_auroc = 0.0;

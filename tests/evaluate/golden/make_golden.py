@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes metrics.json and beeline.json beside this file: expected values from scikit-learn, BEELINE's by
-making its whole universe. Needs numpy and scikit-learn: python make_golden.py"""
+"""Writes metrics.json, beeline.json and stability.json beside this file: expected values from scikit-learn,
+SciPy and exact fractions, BEELINE's by making its whole universe. Needs numpy, scipy and scikit-learn:
+python make_golden.py"""
 import json
 import pathlib
 import random
+from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
 HERE = pathlib.Path(__file__).parent
@@ -14,6 +18,25 @@ HERE = pathlib.Path(__file__).parent
 def trapezoid(labels, scores):
     precision, recall, _ = precision_recall_curve(labels, scores)
     return float(auc(recall, precision))
+
+
+def davis_goadrich(labels, scores):
+    """Davis and Goadrich (2006), section 4: every true positive's point, false positives interpolated, in exact
+    fractions; None for more positives than fractions can stand."""
+    points, hits, misses = [(0, Fraction(0))], 0, 0
+    for score in sorted(set(scores.tolist()), reverse=True):
+        group = labels[scores == score]
+        new_hits, new_misses = int(group.sum()), int(len(group) - group.sum())
+        for i in range(1, new_hits + 1):
+            points.append((hits + i, misses + Fraction(new_misses * i, new_hits)))
+        hits, misses = hits + new_hits, misses + new_misses
+        points.append((hits, Fraction(misses)))
+    curve = [(Fraction(tp, hits), Fraction(tp) / (tp + fp)) for tp, fp in points if tp + fp > 0]
+    if curve[0][0] > 0:  # the first point's precision holds from recall 0
+        first = next(int(labels[scores == s].sum()) / Fraction(len(labels[scores == s])) for s in [scores.max()])
+        curve.insert(0, (Fraction(0), first))
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(curve, curve[1:]))
+    return float(area)
 
 
 def within(labels, scores, groups):
@@ -32,6 +55,7 @@ def expected(labels, scores, groups):
         "auroc": float(roc_auc_score(labels, scores)) if both else None,
         "average_precision": float(average_precision_score(labels, scores)) if labels.any() else None,
         "auprc": trapezoid(labels, scores) if labels.any() else None,
+        "davis_goadrich": davis_goadrich(labels, scores) if labels.any() and len(labels) < 1000 else None,
         "within": within(labels, scores, groups) if both else None,
     }
 
@@ -103,7 +127,9 @@ def beeline_case(name, seed, genes, density, weights):
     ratio = len(truth) / len(universe)
     out = {"auroc": float(roc_auc_score(labels, scores)), "auprc": trapezoid(labels, scores),
            "average_precision": float(average_precision_score(labels, scores)),
+           "davis_goadrich": davis_goadrich(labels, scores),
            "auprc_ratio": trapezoid(labels, scores) / ratio}
+    signs = {pair: "+" if draw.random() < 0.6 else "-" for pair in sorted(truth)}
     for mode in ("tf_only", "all"):
         tfs = {a for a, _ in reference} if mode == "tf_only" else set(nodes)
         pairs = {(a, b) for a, b in universe if a in tfs}
@@ -113,9 +139,47 @@ def beeline_case(name, seed, genes, density, weights):
         cut = max(min(w for w, _ in listed if w > 0), listed[min(len(listed), k) - 1][0])
         kept = [p for w, p in listed if w >= cut]
         precision = sum(p in truth for p in kept) / len(kept)
-        out[mode] = {"kept": len(kept), "early_precision": precision,
+        signed = {}
+        for sign in "+-":
+            signed_truth = {pair for pair in truth & pairs if signs[pair] == sign}
+            signed_cut = max(min(w for w, _ in listed if w > 0), listed[min(len(listed), len(signed_truth)) - 1][0])
+            signed_kept = [p for w, p in listed if w >= signed_cut]
+            hits = sum(p in signed_truth for p in signed_kept) / len(signed_kept)
+            signed[sign] = {"kept": len(signed_kept), "early_precision": hits,
+                            "early_precision_ratio": hits / (len(signed_truth) / len(pairs))}
+        out[mode] = {"signed": signed, "kept": len(kept), "early_precision": precision,
                      "early_precision_ratio": precision / (k / len(pairs))}
-    return {"name": name, "reference": reference, "ranked": ranked, "expected": out}
+    return {"name": name, "reference": reference, "ranked": ranked, "expected": out,
+            "signs": [[a, b, sign] for (a, b), sign in signs.items()]}
+
+
+def stability():
+    """Three lists of the same genes, Spearman's correlation over the whole universe made."""
+    draw = random.Random(9)
+    names = [f"G{i}" for i in range(16)]
+    reference = [[a, b] for a in names[:5] for b in names if a != b and draw.random() < 0.4]
+    truth = {(a, b) for a, b in reference}
+    nodes = sorted({gene for edge in reference for gene in edge})
+    lists = [[[draw.choice(names + ["X1"]), draw.choice(names), draw.choice([-2, -1, 0, 1, 2, 3]) / 4]
+              for _ in range(size)] for size in (150, 90, 40)]
+    expected = {}
+    for mode in ("tf_only", "all"):
+        tfs = {a for a, _ in reference} if mode == "tf_only" else set(nodes)
+        universe = [(a, b) for a in nodes for b in nodes if a != b and a in tfs]
+        k, scores, best = len(truth & set(universe)), [], []
+        for ranked in lists:
+            weights = {}
+            for tf, gene, weight in ranked:
+                weights[tf, gene] = max(weights.get((tf, gene), 0.0), abs(weight))
+            scores.append([weights.get(pair, 0.0) for pair in universe])
+            listed = sorted((w for w in scores[-1] if w > 0), reverse=True)
+            cut = listed[min(k, len(listed)) - 1]
+            best.append({pair for pair, w in zip(universe, scores[-1]) if w >= cut})
+        expected[mode] = {
+            "universe": len(universe), "best": k,
+            "jaccard": [len(best[a] & best[b]) / len(best[a] | best[b]) for a, b in combinations(range(3), 2)],
+            "spearman": [float(spearmanr(scores[a], scores[b])[0]) for a, b in combinations(range(3), 2)]}
+    return {"reference": reference, "lists": lists, "expected": expected}
 
 
 def beeline():
@@ -127,5 +191,5 @@ def beeline():
     ]
 
 
-for stem, content in (("metrics", metrics()), ("beeline", beeline())):
+for stem, content in (("metrics", metrics()), ("beeline", beeline()), ("stability", stability())):
     (HERE / f"{stem}.json").write_text(json.dumps(content, separators=(",", ":")) + "\n")
