@@ -34,6 +34,15 @@ Moments moments_of(const Deviations& gene, double cells) {
 
 }  // namespace
 
+Deviations value_deviations(const Column& column) {
+  Deviations found{.cell = {column.cell.begin(), column.cell.end()},
+                   .value = {column.value.begin(), column.value.end()}};
+  for (float& value : found.value) {
+    value -= column.background;
+  }
+  return found;
+}
+
 std::vector<double> correlate(const Problem& problem, const std::string& task,
                               const std::function<Deviations(std::uint32_t gene)>& deviations,
                               comm::Communicator& communicator) {

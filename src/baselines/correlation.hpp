@@ -17,6 +17,9 @@ struct Deviations {
   std::vector<float> value;
 };
 
+/// Of the column's values.
+Deviations value_deviations(const Column& column);
+
 /// Collective. Pearson's correlation of what `deviations` gives for each gene: regulators x targets, 0 for a
 /// gene with itself and where one does not vary. O(regulators x entries of the targets).
 std::vector<double> correlate(const Problem& problem, const std::string& task,

@@ -14,7 +14,9 @@ base::Json PairScorer::facts() const {
 
 const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
-      random_method(), degree_method(), pearson_method(), cnnc_method(), stgrns_method(),
+      random_method(),       degree_method(),    pearson_method(),    spearman_method(),
+      coexpression_method(), marginals_method(), embeddings_method(), cnnc_method(),
+      stgrns_method(),
   };
   return list;
 }
@@ -25,6 +27,10 @@ std::string method_names() {
     names += (names.empty() ? "" : ", ") + method.name;
   }
   return names;
+}
+
+bool trains(const std::string& name) {
+  return std::holds_alternative<TrainMethod>(find_method(name).work);
 }
 
 const Method& find_method(const std::string& name) {

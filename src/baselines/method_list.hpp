@@ -9,6 +9,10 @@ namespace mgrn::baselines {
 Method random_method();
 Method degree_method();
 Method pearson_method();
+Method spearman_method();
+Method coexpression_method();
+Method marginals_method();
+Method embeddings_method();
 Method cnnc_method();
 Method stgrns_method();
 

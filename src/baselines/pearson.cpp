@@ -8,15 +8,7 @@ namespace mgrn::baselines {
 namespace {
 
 std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator& communicator) {
-  const auto deviations = [&](std::uint32_t gene) {
-    const Column column = problem.expression.rna(gene);
-    Deviations found{.cell = {column.cell.begin(), column.cell.end()},
-                     .value = {column.value.begin(), column.value.end()}};
-    for (float& value : found.value) {
-      value -= column.background;
-    }
-    return found;
-  };
+  const auto deviations = [&](std::uint32_t gene) { return value_deviations(problem.expression.rna(gene)); };
   return std::make_unique<ScoreTable>(problem.regulators, problem.targets,
                                       correlate(problem, "Pearson's correlation", deviations, communicator));
 }

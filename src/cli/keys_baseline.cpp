@@ -22,6 +22,11 @@ void add_neural_keys(KeyTable& table, Config& config) {
 }  // namespace
 
 void add_baseline_keys(KeyTable& table, Config& config) {
+  auto& options = config.baseline;
+  table.integer("baseline.boosting_rounds", options.boosting_rounds, 1, 100000,
+                "marginals, embeddings: boosted trees");
+  table.integer("baseline.components", options.components, 1, 10000,
+                "embeddings: principal components of a gene, per modality");
   add_neural_keys(table, config);
 }
 

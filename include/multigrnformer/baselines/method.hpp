@@ -84,6 +84,8 @@ struct Method {
 const std::vector<Method>& methods();
 /// Throws UsageError that lists the methods there are.
 const Method& find_method(const std::string& name);
+/// Whether the method goes through the trainer. Throws as find_method.
+bool trains(const std::string& name);
 /// "random, degree, ..."
 std::string method_names();
 

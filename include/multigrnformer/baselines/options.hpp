@@ -12,6 +12,10 @@ namespace mgrn::baselines {
 struct Options {
   std::string method;  ///< --method: a name of methods()
   NeuralOptions neural;
+  // marginals, embeddings
+  int boosting_rounds = 100;  ///< trees
+  // embeddings
+  int components = 20;  ///< principal components of a gene, per modality
 };
 
 }  // namespace mgrn::baselines
