@@ -16,7 +16,7 @@ const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
       random_method(),       degree_method(),    pearson_method(),    spearman_method(),
       coexpression_method(), marginals_method(), embeddings_method(), cnnc_method(),
-      stgrns_method(),
+      stgrns_method(),       genie3_method(),    grnboost2_method(),
   };
   return list;
 }

@@ -15,5 +15,7 @@ Method marginals_method();
 Method embeddings_method();
 Method cnnc_method();
 Method stgrns_method();
+Method genie3_method();
+Method grnboost2_method();
 
 }  // namespace mgrn::baselines

@@ -3,9 +3,11 @@
 // each field.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "multigrnformer/baselines/neural_options.hpp"
+#include "multigrnformer/baselines/trees/settings.hpp"
 
 namespace mgrn::baselines {
 
@@ -16,6 +18,13 @@ struct Options {
   int boosting_rounds = 100;  ///< trees
   // embeddings
   int components = 20;  ///< principal components of a gene, per modality
+
+  // genie3, grnboost2
+  ForestSettings forest;
+  BoostingSettings boosting;
+  bool regress_on_potential = false;  ///< the regulators' RP too; an edge's importance is the sum of both
+  /// Where finished targets are kept for other runs; empty: in the run's folder, until it is done.
+  std::filesystem::path cache;
 };
 
 }  // namespace mgrn::baselines

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/baselines/trees/regressors.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "multigrnformer/base/error.hpp"
+
+namespace mgrn::baselines {
+
+Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t cells) : cells_(cells) {
+  std::size_t entries = 0;
+  for (const auto& column : columns) {
+    entries += column.cell.size();
+  }
+  cell_.reserve(entries);
+  value_.reserve(entries);
+  std::vector<std::size_t> first;
+  std::vector<std::uint32_t> order;
+  for (const auto& column : columns) {
+    first.push_back(cell_.size());
+    order.clear();
+    for (std::size_t i = 0; i < column.cell.size(); ++i) {
+      if (column.cell[i] >= cells) {
+        throw base::InternalError({.what = "a regressor names a cell beyond the last",
+                                   .expected = "below " + std::to_string(cells),
+                                   .got = std::to_string(column.cell[i]),
+                                   .hint = "report this as a defect"});
+      }
+      if (!std::isfinite(column.value[i])) {
+        throw base::DataError({.what = "a regressor's value is not finite",
+                               .expected = "a number",
+                               .got = std::to_string(column.value[i]),
+                               .hint = "prepare the dataset again"});
+      }
+      if (column.value[i] != column.background) {
+        order.push_back(static_cast<std::uint32_t>(i));
+      }
+    }
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return column.value[a] != column.value[b] ? column.value[a] < column.value[b]
+                                                : column.cell[a] < column.cell[b];
+    });
+    Sorted sorted{.count = static_cast<std::uint32_t>(order.size()), .background = column.background};
+    for (const auto i : order) {
+      cell_.push_back(column.cell[i]);
+      value_.push_back(column.value[i]);
+      sorted.below += column.value[i] < column.background ? 1 : 0;
+    }
+    sorted_.push_back(sorted);
+  }
+  std::uint32_t most = 0;
+  for (std::size_t column = 0; column < sorted_.size(); ++column) {
+    sorted_[column].cell = cell_.data() + first[column];
+    sorted_[column].value = value_.data() + first[column];
+    most = std::max(most, sorted_[column].count);
+  }
+  const auto fill = [&](auto& places) {
+    places.assign(std::size_t{cells_} * sorted_.size(), 0);
+    for (std::size_t column = 0; column < sorted_.size(); ++column) {
+      for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
+        places[std::size_t{sorted_[column].cell[i]} * sorted_.size() + column] =
+            static_cast<typename std::remove_reference_t<decltype(places)>::value_type>(i + 1);
+      }
+    }
+  };
+  if (most < std::numeric_limits<std::uint16_t>::max()) {
+    fill(narrow_);
+  } else {
+    fill(wide_);
+  }
+}
+
+std::uint32_t Regressors::mean_count() const {
+  return sorted_.empty() ? 0 : static_cast<std::uint32_t>(cell_.size() / sorted_.size());
+}
+
+}  // namespace mgrn::baselines
