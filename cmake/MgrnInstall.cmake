@@ -40,4 +40,9 @@ install(FILES
   DESTINATION ${mgrn_package})
 
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/multigrnformer)
+# The scripts that submit jobs and start ranks, in the folders that they have in a clone. They look for the program in
+# PREFIX/bin, else in PATH.
+install(DIRECTORY slurm DESTINATION ${CMAKE_INSTALL_DATADIR}/multigrnformer USE_SOURCE_PERMISSIONS)
+install(PROGRAMS launch/mpirun.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/multigrnformer/launch)
+install(FILES launch/lib/common.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/multigrnformer/launch/lib)
 install(FILES LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -11,7 +11,7 @@
 #   --cpus-per-rank C  cores that belong to each rank (1)
 #   --bind WHAT        core, socket or none: what a rank is bound to (core; none where other work runs too)
 #   --oversubscribe    allow more ranks than cores
-#   --program FILE     the program (build/release/multigrnformer)
+#   --program FILE     the program (of this clone or installation)
 #   --mpirun FILE      the launcher (mpirun of PATH): Open MPI's, MPICH's or Intel's
 #   --dry-run          print the command and run nothing
 #
@@ -27,6 +27,9 @@ cpus_per_rank=1
 bind=core
 oversubscribe=""
 program=$MGRN_BUILD/multigrnformer
+# Installed, this is PREFIX/share/multigrnformer/launch/mpirun.sh.
+[[ -x $program || ! -x ${MGRN_ROOT%/share/multigrnformer}/bin/multigrnformer ]] ||
+  program=${MGRN_ROOT%/share/multigrnformer}/bin/multigrnformer
 mpirun=mpirun
 dry_run=""
 
@@ -67,7 +70,7 @@ done
 (($#)) || refuse 64 "there is no command for the program" "Put it behind --, as in launch/mpirun.sh --ranks 2 -- doctor."
 [[ $bind == core || $bind == socket || $bind == none ]] || refuse 64 "--bind: expected core, socket or none, got '$bind'" \
   "Leave it out for core."
-[[ -f $program && -x $program ]] || refuse 65 "$program is not a program" "Build it (launch/test.sh) or name it with --program."
+[[ -f $program && -x $program ]] || refuse 65 "$program is not a program" "Build it (docs/install.md) or name it with --program."
 # Said only by launchers: a program of that name which starts no ranks is found out here.
 version=$("$mpirun" --version 2>&1) || refuse 65 "$mpirun --version fails: ${version%%$'\n'*}" \
   "Load an MPI module, or name the launcher with --mpirun."

@@ -26,7 +26,7 @@ mgrn_options_help='The job:
   --partition NAME  --account NAME  --qos NAME  --constraint LIST
   --sbatch OPTION        any other option of sbatch, as --sbatch --reservation=x; may be repeated
 How it runs:
-  --program FILE         the program (build/release/multigrnformer of this clone, else the one in PATH)
+  --program FILE         the program (of this clone or installation, else the one in PATH)
   --setup FILE           sourced by the job before all else: module load, export
   --launcher srun|mpirun who starts the ranks (srun)
   --mpi TYPE             what srun --mpi is told (pmix)
@@ -172,9 +172,12 @@ value_of() {
 
 find_program() {
   if [[ -z $program ]]; then
-    program=$mgrn_slurm/../build/release/multigrnformer
-    [[ -x $program ]] || program=$(command -v multigrnformer || true)
-    [[ -n $program ]] || fail 65 "there is no program: neither build/release/multigrnformer nor one in PATH" \
+    # Of this clone, or of the installation whose PREFIX/share/multigrnformer/slurm this is.
+    for program in "$mgrn_slurm/../build/release/multigrnformer" \
+      "${mgrn_slurm%/share/multigrnformer/slurm}/bin/multigrnformer" "$(command -v multigrnformer || true)"; do
+      [[ ! -x $program ]] || break
+    done
+    [[ -n $program ]] || fail 65 "there is no program: not built or installed here, and none in PATH" \
       "Build it (docs/install.md) or name it with --program."
   fi
   [[ -f $program && -x $program ]] || fail 65 "$program is not a program" "Name multigrnformer with --program FILE."
