@@ -4,7 +4,8 @@
 #
 # Everything lies in FOLDER, whose path must be short, for it holds sockets: munge's key, the controller's state, the
 # logs, and slurm.conf, which SLURM_CONF must name. node1 has two GPUs and node2 one, which are names of /dev/null.
-# The partition `high` preempts `main`. Arrays end at index 5, so that large ones must be cut. Where Slurm is not
+# The partition `high` preempts `main`. Arrays end at index 5, so that large ones must be cut. As on some sites, srun
+# kills all tasks of a step when one ends with an error, unless it is told not to. Where Slurm is not
 # installed, `up` exits with 77, CTest's skip.
 # Only processes that this script has started are ever stopped.
 set -euo pipefail
@@ -122,6 +123,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
 KillWait=10
+KillOnBadExit=1
 MinJobAge=600
 InactiveLimit=0
 SlurmdTimeout=300

@@ -287,6 +287,29 @@ TEST(Job, WithASignalBeforeTheProgramCouldTakeItGoesBackIntoTheQueue) {
   EXPECT_EQ(field(run.job, "Restarts"), "1") << run.log_text();
 }
 
+// srun of this cluster would kill the others as soon as the first one says 75.
+TEST(Job, WhoseRanksStopOneAfterAnotherWaitsForTheLast) {
+  const std::string marks = (Cluster::folder() / "slow-stop").string();
+  const auto program =
+      write_script(Cluster::folder() / "stops-slowly", R"(((${SLURM_RESTART_COUNT:-0} == 0)) || exit 0
+trap 'stopping=yes' USR1
+touch ")" + marks + R"(-began-$SLURM_PROCID"
+until [[ -n ${stopping:-} ]]; do sleep 0.05; done
+((SLURM_PROCID == 0)) || sleep 3
+touch ")" + marks + R"(-ended-$SLURM_PROCID"
+exit 75
+)");
+  const auto run = submit(kTrain, "slow-stop", {"--time", "10", "--ranks-per-node", "2"}, {"--", "train"},
+                          program.string());
+  for (const char* rank : {"0", "1"}) {
+    EXPECT_TRUE(await([&] { return fs::exists(marks + "-began-" + rank); })) << run.log_text();
+  }
+  EXPECT_EQ(run_shell("scancel --batch --signal=USR1 " + run.job).code, 0);
+  expect_ended(run.job, "COMPLETED", run);
+  EXPECT_TRUE(fs::exists(marks + "-ended-1")) << run.log_text();
+  EXPECT_EQ(field(run.job, "Restarts"), "1") << run.log_text();
+}
+
 TEST(Job, SrunWithoutPmixIsRefusedWithTheHint) {
   const auto run = submit(kTrain, "no-pmix", {"--time", "10", "--nodes", "2", "--mpi", "none"},
                           behind_dashes(train_words(Cluster::folder() / "no-pmix")));
@@ -388,6 +411,75 @@ TEST(Grid, AnArrayLargerThanTheClusterAllowsIsCutAndAFailingShareHarmsNoOther) {
     EXPECT_TRUE(fs::exists(out / "shares" / std::to_string(share) / "6" / "words")) << share;
   }
   EXPECT_FALSE(contains(run_shell("scontrol show job -o " + array.job).output, "ArrayTaskId=6"));
+}
+
+/// Attempts at each run of a grid of one setting.
+std::vector<int> attempts_at_runs(const fs::path& out, int runs) {
+  std::vector<int> attempts;
+  for (int run = 1; run <= runs; ++run) {
+    const fs::path claims =
+        out / "tasks" / ("small.multigrnformer.standard.run-" + std::to_string(run)) / "claims";
+    attempts.push_back(
+        fs::exists(claims) ? static_cast<int>(std::distance(fs::directory_iterator(claims), {})) : 0);
+  }
+  return attempts;
+}
+
+TEST(Grid, WhoseTaskIsKilledIsSubmittedAgainAndRepeatsThatTaskAlone) {
+  std::ofstream grid(Cluster::folder() / "runs.ini");
+  grid << "[grid]\nsettings = small\nruns = 1..3\n[setting.small]\ndata.dataset = "
+       << small_case().dataset.string() << "\n[data]\nnetwork = " << small_case().network.string()
+       << "\ntfs = " << small_case().tfs.string()
+       << "\n[model]\ncells = 24\nhidden = 16\n[train]\nepochs = 40\nbatch = 32\ncheckpoint_every = 20\n";
+  grid.close();
+  const fs::path out = Cluster::folder() / "runs";
+  const fs::path alone = Cluster::folder() / "runs-alone";
+  // The program, but for the second share, which is killed once in the middle of its task.
+  const std::string second = (out / "tasks" / "small.multigrnformer.standard.run-2").string();
+  const auto program = write_script(Cluster::folder() / "killed-once", R"(")" MGRN_PROGRAM R"(" "$@" &
+child=$!
+trap 'kill -USR1 "$child"' USR1 TERM
+if [[ "$*" == *"--chunk 1/3"* && ! -e ")" + second + R"(.killed" ]]; then
+  until [[ -s ")" + second + R"(/metrics.jsonl" ]]; do
+    kill -0 "$child" || exit 1
+    sleep 0.01
+  done
+  touch ")" + second + R"(.killed"
+  kill -KILL "$child"
+fi
+while kill -0 "$child" 2>/dev/null; do wait "$child"; done
+wait "$child"
+)");
+  const Words options = {"--time", "10", "--config", "runs.ini", "--out", out.string()};
+  const auto array = submit(kGrid, "runs-%a", options, {}, program.string());
+  for (int share = 0; share < 3; ++share) {
+    const std::string job = array.job + "_" + std::to_string(share);
+    const std::string log = content_of(Cluster::folder() / ("runs-" + std::to_string(share) + ".log"));
+    EXPECT_TRUE(await([&] { return ended(job); })) << state(job) << log;
+    EXPECT_EQ(state(job), share == 1 ? "FAILED" : "COMPLETED") << share << log;
+  }
+  EXPECT_EQ(field(array.job + "_1", "ExitCode"), "137:0");
+  EXPECT_EQ(attempts_at_runs(out, 3), (std::vector<int>{1, 1, 1}));
+  EXPECT_FALSE(fs::exists(fs::path(second) / "result.json"));
+
+  const auto again = submit(kGrid, "runs-again-%a", options, {}, program.string());
+  for (int share = 0; share < 3; ++share) {
+    const std::string job = again.job + "_" + std::to_string(share);
+    EXPECT_TRUE(await([&] { return ended(job); })) << state(job);
+    EXPECT_EQ(state(job), "COMPLETED")
+        << content_of(Cluster::folder() / ("runs-again-" + std::to_string(share) + ".log"));
+  }
+  EXPECT_EQ(attempts_at_runs(out, 3), (std::vector<int>{1, 2, 1}));
+  EXPECT_EQ(run_program({"grid", "report", "--out", out.string()}).code, 0);
+  ASSERT_EQ(run_program({"grid", "run", "--config", (Cluster::folder() / "runs.ini").string(), "--out",
+                         alone.string()})
+                .code,
+            0);
+  for (const char* run : {"1", "2", "3"}) {
+    const std::string name = std::string("small.multigrnformer.standard.run-") + run;
+    EXPECT_EQ(files_of(out / "tasks" / name), files_of(alone / "tasks" / name)) << name;
+  }
+  EXPECT_EQ(content_of(out / "results.csv"), content_of(alone / "results.csv"));
 }
 
 TEST(DisturbedRun, RequeuedByHandGivesTheSameBytes) {
