@@ -18,8 +18,10 @@
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/experiments/description.hpp"
 #include "multigrnformer/experiments/results.hpp"
 #include "multigrnformer/experiments/scheduler.hpp"
+#include "multigrnformer/experiments/search_results.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -70,6 +72,10 @@ void add_keys(KeyTable& table, Config& config) {
       .result = false;
   table.text("grid.methods", "NAME[,NAME...]", options.methods, "instead of the file's methods").result =
       false;
+  table.text("grid.omics", "rna+atac[,rna]", options.omics, "instead of the file's omics").result = false;
+  table.text("grid.variants", "plain|NAME[,NAME...]", options.variants, "instead of the file's variants")
+      .result = false;
+  table.file("grid.data", options.data, "folder that {data} stands for in the file's paths").result = false;
   table.text("grid.runs", "1..5|1,2,7", options.runs, "instead of the file's runs: seeds").result = false;
   add_training_keys(table, config);
   add_common_keys(table, config);
@@ -94,7 +100,7 @@ std::uint64_t cost_of(const PlannedTask& task, const Config& config) {
     return static_cast<std::uint64_t>(
         static_cast<double>(config.simulate.cells) * static_cast<double>(config.simulate.genes) / kUnit + 1);
   }
-  if (task.command == "prepare") {
+  if (task.command == "prepare" || task.command == "inspect") {
     return 100;
   }
   const auto& settings = config.train;
@@ -112,7 +118,7 @@ std::uint64_t check_task(const PlannedTask& task) {
   parse_task(task, "grid", invocation);
   if (task.command == "simulate") {
     simulate::check(invocation.config.simulate);
-  } else if (task.command != "prepare") {
+  } else if (task.command != "prepare" && task.command != "inspect") {
     check_training(invocation.config, job_named(task.command));
   }
   return cost_of(task, invocation.config);
@@ -146,6 +152,8 @@ void perform_task(const PlannedTask& task, const fs::path& out, comm::Communicat
     perform_simulation(config, group);
   } else if (task.command == "prepare") {
     perform_preparation(config, group);
+  } else if (task.command == "inspect") {
+    perform_inspection(config, group);
   } else {
     perform_training(config, group, job_named(task.command));
   }
@@ -305,7 +313,7 @@ std::string counts_line(const std::vector<experiments::GridTask>& tasks) {
   bool first = true;
   const auto counts = state_counts(tasks);
   for (const char* state :
-       {"done", "running", "waiting", "interrupted", "stopped", "killed", "failed", "blocked"}) {
+       {"done", "discarded", "running", "waiting", "interrupted", "stopped", "killed", "failed", "blocked"}) {
     if (const auto place = counts.find(state); place != counts.end()) {
       text += fmt::format("{} {} {}", first ? "" : ",", place->second, state);
       first = false;
@@ -314,11 +322,44 @@ std::string counts_line(const std::vector<experiments::GridTask>& tasks) {
   return text + "\n";
 }
 
+bool has_results(const Plan& plan) {
+  return std::any_of(plan.tasks.begin(), plan.tasks.end(), [](const auto& task) { return task.result; });
+}
+
+void write_tables(const Plan& plan, const fs::path& out) {
+  experiments::write_results(plan, out);
+  experiments::write_search(plan, out);
+  experiments::write_description(plan, out);
+}
+
+std::string summary_of(const Plan& plan, const fs::path& out) {
+  return experiments::description_table(plan, out) +
+         (has_results(plan) ? experiments::results_summary(plan, out) : std::string()) +
+         experiments::search_summary(plan, out);
+}
+
+std::string tables_line(const Plan& plan, const fs::path& out) {
+  const auto has = [&](const auto& of_kind) {
+    return std::any_of(plan.tasks.begin(), plan.tasks.end(), of_kind);
+  };
+  std::string text;
+  if (has([](const PlannedTask& task) { return task.table.has_value(); })) {
+    text += ", " + (out / "table1.csv").string();
+  }
+  if (has([](const PlannedTask& task) { return task.race.has_value(); })) {
+    text += ", " + (out / "search.csv").string();
+  }
+  if (has_results(plan)) {
+    text += ", " + (out / "results.csv").string();
+  }
+  return text.empty() ? text : "results in " + text.substr(2) + "\n";
+}
+
 /// Throws unless all tasks are done: the error of the first that is not.
 void require_done(const Plan& plan, const fs::path& out, const std::vector<experiments::GridTask>& tasks,
                   bool stopped) {
   const auto done = std::count_if(tasks.begin(), tasks.end(), [](const experiments::GridTask& task) {
-    return task.status.state == TaskState::done;
+    return experiments::is_over(task.status.state);
   });
   if (static_cast<std::size_t>(done) == tasks.size()) {
     return;
@@ -334,7 +375,7 @@ void require_done(const Plan& plan, const fs::path& out, const std::vector<exper
     return task.status.state == TaskState::failed;
   });
   const auto unfinished = std::find_if(tasks.begin(), tasks.end(), [](const experiments::GridTask& task) {
-    return task.status.state != TaskState::done;
+    return !experiments::is_over(task.status.state);
   });
   const auto& example = failed != tasks.end() ? *failed : *unfinished;
   const auto& ending = example.status.ending;
@@ -391,16 +432,15 @@ void run_run(Config& config, comm::Communicator& world) {
   std::vector<experiments::GridTask> tasks;
   comm::agree(world, [&] {
     if (world.rank() == 0) {
-      experiments::write_results(plan, out);
+      write_tables(plan, out);
       for (auto& task : experiments::grid_status(plan, out, experiments::system_evidence())) {
         if (std::binary_search(selection.begin(), selection.end(), task.task)) {
           tasks.push_back(std::move(task));
         }
       }
       // A share of the grid says little by itself.
-      text =
-          (selection.size() == plan.tasks.size() ? experiments::results_summary(plan, out) : std::string()) +
-          counts_line(tasks) + "results in " + (out / "results.csv").string() + "\n";
+      text = (selection.size() == plan.tasks.size() ? summary_of(plan, out) : std::string()) +
+             counts_line(tasks) + tables_line(plan, out);
     }
   });
   print_result(world, text);
@@ -464,8 +504,8 @@ void run_report(Config& config, comm::Communicator& world) {
     const fs::path out = grid_folder(config);
     const Plan plan = experiments::read_plan(out);
     if (world.rank() == 0) {
-      experiments::write_results(plan, out);
-      text = experiments::results_summary(plan, out) + "results in " + (out / "results.csv").string() + "\n";
+      write_tables(plan, out);
+      text = summary_of(plan, out) + tables_line(plan, out);
     }
   });
   print_result(world, text);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/naming_file.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/output.hpp"
+#include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/network_file.hpp"
 #include "multigrnformer/pairs/coverage.hpp"
@@ -31,7 +33,7 @@ pairs::NetworkRow table_row(const Config& config, const store::Dataset& dataset)
   return row;
 }
 
-std::string inspect(const Config& config) {
+store::Dataset open_dataset(const Config& config) {
   const auto& options = config.inspect;
   if (options.dataset.empty()) {
     throw base::UsageError({.what = "no dataset is given",
@@ -44,33 +46,54 @@ std::string inspect(const Config& config) {
                             .got = config.train.networks.empty() ? "no --network" : "no --tfs",
                             .hint = "give both, or none for the dataset's quality control alone"});
   }
-  const store::Dataset dataset(options.dataset);
+  store::Dataset dataset(options.dataset);
   if (options.verify) {
     dataset.verify();
   }
-  const bool with_network = !config.train.networks.empty();
-  if (options.json) {
-    base::Json json = prepare::inspect_json(dataset);
-    if (with_network) {
-      json["network"] = pairs::to_json(table_row(config, dataset));
-    }
-    return base::json_text(json);
+  return dataset;
+}
+
+base::Json as_json(const Config& config) {
+  const store::Dataset dataset = open_dataset(config);
+  base::Json json = prepare::inspect_json(dataset);
+  if (!config.train.networks.empty()) {
+    json["network"] = pairs::to_json(table_row(config, dataset));
   }
+  return json;
+}
+
+std::string as_text(const Config& config) {
+  const store::Dataset dataset = open_dataset(config);
   return prepare::inspect_text(dataset) +
-         (with_network ? "\n" + pairs::to_text(table_row(config, dataset)) : std::string());
+         (config.train.networks.empty() ? std::string() : "\n" + pairs::to_text(table_row(config, dataset)));
 }
 
 void run(Config& config, comm::Communicator& world) {
   std::string text;
-  comm::agree(world, [&] {
-    if (world.rank() == 0) {
-      text = inspect(config);
-    }
-  });
+  if (!config.out.empty()) {
+    perform_inspection(config, world);
+    text = "inspected " + config.inspect.dataset.string() + ", in " + config.out.string() + "\n";
+  } else {
+    comm::agree(world, [&] {
+      if (world.rank() == 0) {
+        text = config.inspect.json ? base::json_text(as_json(config)) : as_text(config);
+      }
+    });
+  }
   print_result(world, text);
 }
 
 }  // namespace
+
+void perform_inspection(const Config& config, comm::Communicator& world) {
+  comm::agree(world, [&] {
+    if (world.rank() == 0) {
+      const std::string text = base::json_text(as_json(config));
+      base::create_directories(config.out);
+      base::write_file_atomically(config.out / "inspect.json", text);
+    }
+  });
+}
 
 Command inspect_command() {
   return {.name = "inspect",
@@ -85,6 +108,7 @@ Command inspect_command() {
                 add_gene_set_keys(table, config, "genes", "variable");
                 table.integer("cells", config.train.shape.cells, 1, 1 << 20,
                               "N, to count samples that repeat cells");
+                table.file("out", config.out, "folder for inspect.json, instead of talking").result = false;
                 table.flag("json", config.inspect.json, "JSON instead of text");
                 table.flag("verify", config.inspect.verify, "read the whole file and compare its checksums");
                 add_common_keys(table, config);

@@ -2,13 +2,17 @@
 #include "multigrnformer/cli/grid_file.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/cli/parse.hpp"
+#include "multigrnformer/formats/number_text.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -16,6 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 using experiments::GridFile;
 using experiments::Keys;
+
+const std::string kInclude = "grid.include";
+// Stands in a grid file for the folder of the data, so that the file holds no path of one machine.
+constexpr std::string_view kDataFolder = "{data}";
 
 /// The keys that a section may hold.
 class Vocabulary {
@@ -53,7 +61,7 @@ class Vocabulary {
 class Reader {
  public:
   Reader(fs::path file, const Config& config, const KeyTable& table)
-      : file_(std::move(file)), folder_(fs::absolute(file_).parent_path()), config_(config), table_(table) {
+      : file_(std::move(file)), config_(config), table_(table) {
     training_.add_command(train_command());
     in_setting_ = training_;
     in_setting_.add("dataset");
@@ -64,14 +72,23 @@ class Reader {
 
   GridFile read() {
     grid_.file = file_.string();
-    for (const auto& [name, value] : read_ini(file_)) {
+    const auto lines = read_lines();
+    find_data(lines);
+    for (const auto& [name, line] : lines) {
+      const auto& [value, folder] = line;
+      folder_ = folder;
       const auto dot = name.find('.');
       const std::string section = name.substr(0, dot == std::string::npos ? 0 : dot);
       const std::string rest = dot == std::string::npos ? name : name.substr(dot + 1);
       if (section == "grid") {
         put_list(rest, value);
-      } else if (section == "setting" || section == "dataset" || section == "job" || section == "strategy") {
+      } else if (section == "setting" || section == "dataset" || section == "job" || section == "strategy" ||
+                 section == "variant") {
         put_named(section, name, rest, value);
+      } else if (section == "search") {
+        put_search(rest, value);
+      } else if (section == "space") {
+        put_space(rest, value);
       } else if (preparation_.has(name)) {
         put(grid_.preparation, preparation_, name, value);
       } else {
@@ -79,10 +96,137 @@ class Reader {
       }
     }
     put_command_line();
+    if (grid_.settings == std::vector<std::string>{"all"}) {
+      grid_.settings.clear();
+      for (const auto& [setting, keys] : grid_.setting_keys) {
+        grid_.settings.push_back(setting);
+      }
+    }
+    expand_variants(grid_);
     return std::move(grid_);
   }
 
  private:
+  /// A value and the folder of the file that says it.
+  using Line = std::pair<std::string, fs::path>;
+
+  /// This file's lines, and those of the files that it includes, where it does not say the same key itself.
+  std::map<std::string, Line> read_lines() const {
+    std::map<std::string, Line> lines;
+    const auto add = [&](const std::map<std::string, std::string>& values, const fs::path& folder) {
+      for (const auto& [name, value] : values) {
+        lines.emplace(name, Line(value, folder));
+      }
+    };
+    const auto own = read_ini(file_);
+    const fs::path folder = fs::absolute(file_).parent_path();
+    add(own, folder);
+    if (const auto included = own.find(kInclude); included != own.end()) {
+      for (const auto& item : split_list(included->second)) {
+        const fs::path other = (folder / item).lexically_normal();
+        const auto values = read_ini(other);
+        if (values.contains(kInclude)) {
+          throw base::UsageError({.what = "an included grid file includes another",
+                                  .file = other.string(),
+                                  .expected = "no include under [grid]",
+                                  .got = values.at(kInclude),
+                                  .hint = "name both files in " + file_.string()});
+        }
+        add(values, other.parent_path());
+      }
+    }
+    return lines;
+  }
+
+  /// The folder that {data} stands for.
+  void find_data(const std::map<std::string, Line>& lines) {
+    if (!config_.grid.data.empty()) {
+      data_ = fs::absolute(config_.grid.data).lexically_normal();
+    } else if (const auto given = lines.find("grid.data");
+               given != lines.end() && !given->second.first.empty()) {
+      data_ = (given->second.second / given->second.first).lexically_normal();
+    }
+  }
+
+  /// Paths of the file: {data}/... below the folder of the data, other relative ones below the file's own.
+  std::string paths(const std::string& key, const std::string& value) const {
+    std::string text;
+    for (const auto& item : split_list(value)) {
+      const bool in_data = item.rfind(kDataFolder, 0) == 0;
+      if (in_data && data_.empty()) {
+        throw base::UsageError(
+            {.what = "the grid file leaves open where the data are",
+             .file = file_.string(),
+             .expected = "--grid.data DIR",
+             .got = key + " = " + item,
+             .hint = "give that folder; launch/fetch-data.sh makes the one of configs/paper"});
+      }
+      text += (text.empty() ? "" : ",") +
+              (in_data ? rebase_paths(data_.string() + item.substr(kDataFolder.size()), data_)
+                       : rebase_paths(item, folder_));
+    }
+    return text;
+  }
+
+  void put_search(const std::string& key, const std::string& value) {
+    auto& search = grid_.search;
+    const auto refuse = [&](const std::string& expected) {
+      throw base::UsageError({.what = "illegal value of search." + key,
+                              .file = file_.string(),
+                              .expected = expected,
+                              .got = "\"" + value + "\"",
+                              .hint = "mend that line under [search]"});
+    };
+    const auto count = [&](std::uint64_t& number, std::uint64_t least, std::uint64_t most) {
+      if (!formats::parse_number(value, number) || number < least || number > most) {
+        refuse("a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+      }
+    };
+    using Design = experiments::SearchSpace::Design;
+    const std::map<std::string, Design> designs = {
+        {"full", Design::full}, {"one-at-a-time", Design::one_at_a_time}, {"random", Design::random}};
+    const std::vector<std::string> metrics = {"auroc", "average_precision", "within_tf_auroc"};
+    if (key == "design") {
+      if (!designs.contains(value)) {
+        refuse("full, one-at-a-time or random");
+      }
+      search.design = designs.at(value);
+    } else if (key == "folds") {
+      count(search.folds, 2, 1000);
+    } else if (key == "points") {
+      count(search.points, 1, 10'000);
+    } else if (key == "seed") {
+      count(search.seed, 0, std::numeric_limits<std::uint64_t>::max());
+    } else if (key == "keep") {
+      if (!formats::parse_number(value, search.keep) || !(search.keep > 0 && search.keep <= 1)) {
+        refuse("a share above 0, 1 at most");
+      }
+    } else if (key == "metric") {
+      if (std::find(metrics.begin(), metrics.end(), value) == metrics.end()) {
+        refuse("auroc, average_precision or within_tf_auroc");
+      }
+      search.metric = value;
+    } else {
+      unknown("search." + key, {"search.design", "search.folds", "search.keep", "search.metric",
+                                "search.points", "search.seed"});
+    }
+  }
+
+  void put_space(const std::string& key, const std::string& value) {
+    if (!training_.has(key)) {
+      unknown(key, training_.names());
+    }
+    if (training_.is_path(key) || key.rfind("data.", 0) == 0 || key == "pairs.seed" || key == "pairs.fold") {
+      throw base::UsageError(
+          {.what = "a key that cannot be searched",
+           .file = file_.string(),
+           .expected = "a key that says how to train, not on what",
+           .got = key,
+           .hint = "take it out of [space]; settings and runs under [grid] vary the data"});
+    }
+    grid_.search.values.emplace_back(key, split_list(value));
+  }
+
   [[noreturn]] void unknown(const std::string& name, const std::vector<std::string>& valid) const {
     throw_unknown_key(name, file_.string(), valid, "grid");
   }
@@ -94,10 +238,15 @@ class Reader {
       grid_.strategies = split_list(value);
     } else if (key == "methods") {
       grid_.methods = split_list(value);
+    } else if (key == "omics") {
+      grid_.omics = split_list(value);
+    } else if (key == "variants") {
+      grid_.variants = split_list(value);
     } else if (key == "runs") {
       grid_.runs = experiments::parse_runs(value);
-    } else {
-      unknown("grid." + key, {"grid.settings", "grid.strategies", "grid.methods", "grid.runs"});
+    } else if (key != "data" && key != "include") {
+      unknown("grid." + key, {"grid.settings", "grid.strategies", "grid.methods", "grid.omics",
+                              "grid.variants", "grid.runs", "grid.data", "grid.include"});
     }
   }
 
@@ -121,6 +270,8 @@ class Reader {
       put(grid_.datasets[name], preparation_, key, value);
     } else if (section == "strategy") {
       put(grid_.strategy_keys[name], training_, key, value);
+    } else if (section == "variant") {
+      put(grid_.variant_keys[name], training_, key, value);
     } else if (name == "train" || name == "pretrain" || name == "finetune") {
       put(grid_.job_keys[name], training_, key, value);
     } else {
@@ -136,14 +287,15 @@ class Reader {
     if (!vocabulary.has(key)) {
       unknown(key, vocabulary.names());
     }
-    keys[key] = vocabulary.is_path(key) ? rebase_paths(value, folder_) : value;
+    keys[key] = vocabulary.is_path(key) ? paths(key, value) : value;
   }
 
   void put_command_line() {
     const auto& options = config_.grid;
     for (const auto& [key, value] :
          {std::pair("settings", &options.settings), std::pair("strategies", &options.strategies),
-          std::pair("methods", &options.methods), std::pair("runs", &options.runs)}) {
+          std::pair("methods", &options.methods), std::pair("omics", &options.omics),
+          std::pair("variants", &options.variants), std::pair("runs", &options.runs)}) {
       if (!value->empty()) {
         put_list(key, *value);
       }
@@ -157,7 +309,8 @@ class Reader {
   }
 
   fs::path file_;
-  fs::path folder_;
+  fs::path folder_;  ///< of the line that is read
+  fs::path data_;
   const Config& config_;
   const KeyTable& table_;
   Vocabulary training_, in_setting_, preparation_;

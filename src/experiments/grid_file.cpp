@@ -2,6 +2,7 @@
 #include "multigrnformer/experiments/grid_file.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/formats/number_text.hpp"
@@ -64,6 +65,63 @@ std::vector<std::uint64_t> parse_runs(const std::string& text) {
     throw_runs(text, std::to_string(runs.size()) + " runs");
   }
   return runs;
+}
+
+void expand_variants(GridFile& grid) {
+  if (grid.variants.empty()) {
+    return;
+  }
+  const std::set<std::string> distinct(grid.variants.begin(), grid.variants.end());
+  if (distinct.size() != grid.variants.size()) {
+    throw base::UsageError({.what = "[grid] lists one of its variants twice",
+                            .file = grid.file,
+                            .expected = "each once",
+                            .got = std::to_string(grid.variants.size()) + " names, " +
+                                   std::to_string(distinct.size()) + " of them different",
+                            .hint = "take the second one out"});
+  }
+  std::vector<std::string> settings;
+  for (const auto& setting : grid.settings) {
+    for (const auto& variant : grid.variants) {
+      if (variant == kPlain) {
+        settings.push_back(setting);
+        continue;
+      }
+      const auto keys = grid.variant_keys.find(variant);
+      if (keys == grid.variant_keys.end()) {
+        throw base::UsageError({.what = "variant " + variant + " has no section",
+                                .file = grid.file,
+                                .expected = "[variant." + variant + "], or " + std::string(kPlain),
+                                .got = std::to_string(grid.variant_keys.size()) + " other sections",
+                                .hint = "add the section, or take the name out of variants under [grid]"});
+      }
+      // A setting without a section is make_plan()'s to refuse.
+      const auto own = grid.setting_keys.find(setting);
+      if (own == grid.setting_keys.end()) {
+        settings.push_back(setting);
+        continue;
+      }
+      settings.push_back(setting + "+" + variant);
+      Keys both = own->second;
+      for (const auto& [key, value] : keys->second) {
+        both[key] = value;
+      }
+      grid.setting_keys[settings.back()] = std::move(both);
+    }
+  }
+  grid.settings = std::move(settings);
+}
+
+std::optional<int> augmentation_of(const std::string& strategy) {
+  constexpr std::string_view kStart = "augment-";
+  constexpr std::uint64_t kMost = 1000;
+  std::uint64_t factor = 0;
+  if (strategy.rfind(kStart, 0) != 0 ||
+      !formats::parse_number(std::string_view(strategy).substr(kStart.size()), factor) || factor < 1 ||
+      factor > kMost || strategy != std::string(kStart) + std::to_string(factor)) {
+    return std::nullopt;
+  }
+  return static_cast<int>(factor);
 }
 
 const std::vector<std::string>& strategy_names() {

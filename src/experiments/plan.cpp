@@ -10,6 +10,7 @@
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "multigrnformer/experiments/race.hpp"
 #include "multigrnformer/experiments/task_state.hpp"
 
 namespace mgrn::experiments {
@@ -22,9 +23,15 @@ const std::string kSimulate = "simulate.";
 // Keys of a setting that are the grid's own, not train's.
 const std::string kDataset = "dataset";
 const std::string kSources = "sources";
+const std::string kSearch = "search";
+const std::string kInspect = "inspect";
+const std::string kModalities = "data.modalities";
 // What the grid itself decides for each task.
-constexpr const char* kGridDecides[] = {"out",        "pairs.seed",   "pairs.split_file",
+constexpr const char* kGridDecides[] = {"out",        "pairs.seed",   "pairs.split_file",  "pairs.fold",
                                         "train.init", "cross.target", "cross.target_split"};
+constexpr const char* kOwnMethod = "multigrnformer";
+constexpr const char* kRnaAndAtac = "rna+atac";
+constexpr const char* kRna = "rna";
 constexpr const char* kBaselines[] = {"cnnc", "stgrns", "genie3", "grnboost2", "degree", "pearson"};
 
 std::string joined(const std::vector<std::string>& words) {
@@ -66,6 +73,9 @@ bool pretrains(const std::string& strategy) {
 
 /// What a strategy sets, where [strategy.NAME] does not say otherwise.
 Keys strategy_defaults(const std::string& strategy) {
+  if (const auto factor = augmentation_of(strategy)) {
+    return {{"pairs.augment", std::to_string(*factor)}};
+  }
   return strategy == "augment" || strategy == "both" ? Keys{{"pairs.augment", "5"}} : Keys{};
 }
 
@@ -101,8 +111,18 @@ class Planner {
     for (const auto& setting : grid_.settings) {
       for (const auto& method : grid_.methods) {
         for (const auto& strategy : grid_.strategies) {
-          for (const auto run : grid_.runs) {
-            add_cell(setting, method, strategy, run);
+          for (const auto& omics : grid_.omics.empty() ? std::vector<std::string>{""} : grid_.omics) {
+            for (const auto run : grid_.runs) {
+              if (strategy == kInspect) {
+                add_inspection(setting);
+                continue;
+              }
+              if (strategy == kSearch) {
+                add_search(setting, method, omics, run);
+                continue;
+              }
+              add_cell(setting, method, strategy, omics, run);
+            }
           }
         }
       }
@@ -138,6 +158,17 @@ class Planner {
     check_list(grid_.settings, "settings");
     check_list(grid_.strategies, "strategies");
     check_list(grid_.methods, "methods");
+    if (!grid_.omics.empty()) {
+      check_list(grid_.omics, "omics");
+    }
+    for (const auto& omics : grid_.omics) {
+      if (omics != kRnaAndAtac && omics != kRna) {
+        refuse({.what = "unknown omics " + omics,
+                .expected = std::string(kRnaAndAtac) + " or " + kRna,
+                .got = omics,
+                .hint = "mend omics under [grid]"});
+      }
+    }
     for (const auto& setting : grid_.settings) {
       if (!grid_.setting_keys.contains(setting)) {
         refuse({.what = "setting " + setting + " has no section",
@@ -148,9 +179,10 @@ class Planner {
     }
     const auto& strategies = strategy_names();
     const auto check_strategy = [&](const std::string& strategy) {
-      if (std::find(strategies.begin(), strategies.end(), strategy) == strategies.end()) {
+      if (std::find(strategies.begin(), strategies.end(), strategy) == strategies.end() &&
+          !augmentation_of(strategy) && strategy != kSearch && strategy != kInspect) {
         refuse({.what = "unknown strategy " + strategy,
-                .expected = "one of " + joined(strategies),
+                .expected = "one of " + joined(strategies) + ", augment-N, " + kSearch + ", " + kInspect,
                 .got = strategy,
                 .hint = "mend strategies under [grid]"});
       }
@@ -160,7 +192,7 @@ class Planner {
       check_strategy(strategy);
     }
     for (const auto& method : grid_.methods) {
-      if (method == "multigrnformer") {
+      if (method == kOwnMethod) {
         continue;
       }
       const bool known =
@@ -180,6 +212,9 @@ class Planner {
     for (const auto& [name, keys] : grid_.strategy_keys) {
       check_decided(keys, "[strategy." + name + "]");
     }
+    for (const auto& [name, keys] : grid_.variant_keys) {
+      check_decided(keys, "[variant." + name + "]");
+    }
     check_decided(grid_.common, "");
     check_decided(grid_.command_line, "the command line");
   }
@@ -197,7 +232,7 @@ class Planner {
 
   /// The keys of a job, from the general to the special.
   Keys keys_for(const std::string& command, const std::string& setting, const std::string& strategy,
-                std::uint64_t run) const {
+                const std::string& omics, std::uint64_t run) const {
     Keys keys = grid_.common;
     put_all(keys, grid_.setting_keys.at(setting));
     keys.erase(kDataset);
@@ -217,6 +252,9 @@ class Planner {
       }
     }
     put_all(keys, strategy_definition(strategy, command));
+    if (!omics.empty()) {
+      keys[kModalities] = omics == kRna ? "rna" : "rna,atac";
+    }
     keys["pairs.seed"] = std::to_string(run);
     return keys;
   }
@@ -339,11 +377,12 @@ class Planner {
   }
 
   /// Name of the pretraining for this cell of the grid; shared by all cells that ask for the same.
-  std::string add_pretraining(const std::string& setting, const std::string& strategy, std::uint64_t run) {
+  std::string add_pretraining(const std::string& setting, const std::string& strategy,
+                              const std::string& omics, std::uint64_t run) {
     const Data target = data_of(setting);
     PlannedTask task{.name = {},
                      .command = "pretrain",
-                     .keys = keys_for("pretrain", setting, strategy, run),
+                     .keys = keys_for("pretrain", setting, strategy, omics, run),
                      .needs = target.needs,
                      .result = {}};
     // The target comes first: it is left out, but its own network draws its test pairs.
@@ -360,7 +399,7 @@ class Planner {
     task.keys["data.tfs"] = joined(tfs);
     task.keys["cross.target"] = target.dataset;
     const auto [place, is_new] = pretrainings_.try_emplace(
-        base::json_line(task.keys), setting + ".pretrain." + strategy + ".run-" + std::to_string(run));
+        base::json_line(task.keys), setting + ".pretrain." + strategy + name_end(omics, run));
     if (is_new) {
       task.name = place->second;
       task.keys["out"] = in_task(task.name);
@@ -369,14 +408,19 @@ class Planner {
     return place->second;
   }
 
+  /// The last part of a task's name.
+  static std::string name_end(const std::string& omics, std::uint64_t run) {
+    return (omics == kRna ? std::string(".") + kRna : "") + ".run-" + std::to_string(run);
+  }
+
   void add_cell(const std::string& setting, const std::string& method, const std::string& strategy,
-                std::uint64_t run) {
+                const std::string& omics, std::uint64_t run) {
     const Data data = data_of(setting);
     const std::string command = pretrains(strategy) ? "finetune" : "train";
-    const std::string name = setting + "." + method + "." + strategy + ".run-" + std::to_string(run);
+    const std::string name = setting + "." + method + "." + strategy + name_end(omics, run);
     PlannedTask task{.name = name,
                      .command = command,
-                     .keys = keys_for(command, setting, strategy, run),
+                     .keys = keys_for(command, setting, strategy, omics, run),
                      .needs = data.needs,
                      .result = {}};
     task.keys["data.dataset"] = data.dataset;
@@ -384,19 +428,100 @@ class Planner {
     task.keys["data.tfs"] = data.tfs;
     task.keys["out"] = in_task(name);
     if (command == "finetune") {
-      const std::string pretraining = add_pretraining(setting, strategy, run);
+      const std::string pretraining = add_pretraining(setting, strategy, omics, run);
       task.needs.push_back(pretraining);
       task.keys["train.init"] = in_task(pretraining, "model.safetensors");
     }
-    const auto modalities = task.keys.find("data.modalities");
-    task.result = ResultLabels{
-        .setting = setting,
-        .method = method,
-        .strategy = strategy,
-        .omics = modalities != task.keys.end() && modalities->second == "rna" ? "rna" : "rna+atac",
-        .run = run,
-        .row = rows_++};
+    task.result = ResultLabels{.setting = setting,
+                               .method = method,
+                               .strategy = strategy,
+                               .omics = omics_of(task.keys),
+                               .run = run,
+                               .row = rows_++};
     add(std::move(task));
+  }
+
+  /// What a setting's data are: the same for all methods, omics and runs.
+  void add_inspection(const std::string& setting) {
+    const Data data = data_of(setting);
+    const Keys keys = keys_for(kInspect, setting, kInspect, "", 1);
+    PlannedTask task{.name = setting + "." + kInspect,
+                     .command = kInspect,
+                     .keys = {{"dataset", data.dataset}, {"network", data.network}, {"tfs", data.tfs}},
+                     .needs = data.needs,
+                     .result = {}};
+    for (const auto& [key, of_train] :
+         {std::pair("genes", "data.genes"), std::pair("variable", "data.variable"),
+          std::pair("cells", "model.cells")}) {
+      if (const auto place = keys.find(of_train); place != keys.end()) {
+        task.keys[key] = place->second;
+      }
+    }
+    task.keys["out"] = in_task(task.name);
+    if (!names_.contains(task.name)) {
+      task.table = TablePlace{.setting = setting, .row = table_rows_++};
+      add(std::move(task));
+    }
+  }
+
+  /// A parameter search: every fold of every point is a training of its own.
+  void add_search(const std::string& setting, const std::string& method, const std::string& omics,
+                  std::uint64_t run) {
+    if (method != kOwnMethod) {
+      refuse({.what = "the parameter search is for the model's own keys",
+              .expected = std::string("methods = ") + kOwnMethod,
+              .got = method,
+              .hint = "take search out of strategies, or the method out of methods"});
+    }
+    const SearchSpace& space = grid_.search;
+    for (const auto& [key, values] : space.values) {
+      if (grid_.command_line.contains(key)) {
+        refuse({.what = "the search itself sets " + key,
+                .expected = "--" + key + " left out",
+                .got = grid_.command_line.at(key),
+                .hint = "take it off the command line, or out of [space]"});
+      }
+    }
+    const Data data = data_of(setting);
+    const Keys around = keys_for("train", setting, kSearch, omics, run);
+    const std::string race = setting + "." + kSearch + name_end(omics, run);
+    std::uint64_t number = 0;
+    for (const auto& point : search_points(space, around)) {
+      ++number;
+      std::string before;
+      for (std::uint64_t fold = 1; fold <= space.folds; ++fold) {
+        PlannedTask task{.name = race + ".point-" + std::to_string(number) + ".fold-" + std::to_string(fold),
+                         .command = "train",
+                         .keys = around,
+                         .needs = data.needs,
+                         .result = {}};
+        put_all(task.keys, point);
+        task.keys["data.dataset"] = data.dataset;
+        task.keys["data.network"] = data.network;
+        task.keys["data.tfs"] = data.tfs;
+        task.keys["pairs.fold"] = std::to_string(fold) + "/" + std::to_string(space.folds);
+        task.keys["out"] = in_task(task.name);
+        if (space.keep < 1 && fold > 1) {
+          task.needs.push_back(before);
+        }
+        before = task.name;
+        task.race = RacePlace{.race = race,
+                              .setting = setting,
+                              .omics = omics_of(task.keys),
+                              .run = run,
+                              .point = number,
+                              .fold = fold,
+                              .keep = space.keep,
+                              .metric = space.metric,
+                              .varied = point};
+        add(std::move(task));
+      }
+    }
+  }
+
+  static std::string omics_of(const Keys& keys) {
+    const auto modalities = keys.find(kModalities);
+    return modalities != keys.end() && modalities->second == "rna" ? kRna : kRnaAndAtac;
   }
 
   void add(PlannedTask task) {
@@ -448,6 +573,7 @@ class Planner {
   std::set<std::string> names_;
   std::map<std::string, std::string> pretrainings_;  // keys -> task
   std::uint64_t rows_ = 0;
+  std::uint64_t table_rows_ = 0;
 };
 
 std::string in_folder(const std::string& value, const fs::path& out) {
@@ -468,6 +594,15 @@ base::Json to_json(const PlannedTask& task, std::size_t index) {
     json["result"] = {{"setting", task.result->setting},   {"method", task.result->method},
                       {"strategy", task.result->strategy}, {"omics", task.result->omics},
                       {"run", task.result->run},           {"row", task.result->row}};
+  }
+  if (task.table) {
+    json["table"] = {{"setting", task.table->setting}, {"row", task.table->row}};
+  }
+  if (task.race) {
+    json["race"] = {
+        {"race", task.race->race}, {"setting", task.race->setting}, {"omics", task.race->omics},
+        {"run", task.race->run},   {"point", task.race->point},     {"fold", task.race->fold},
+        {"keep", task.race->keep}, {"metric", task.race->metric},   {"varied", task.race->varied}};
   }
   return json;
 }
@@ -506,6 +641,22 @@ PlannedTask task_from(const base::Json& json) {
                                .omics = labels.at("omics").get<std::string>(),
                                .run = labels.at("run").get<std::uint64_t>(),
                                .row = labels.at("row").get<std::uint64_t>()};
+  }
+  if (json.contains("table")) {
+    task.table = TablePlace{.setting = json.at("table").at("setting").get<std::string>(),
+                            .row = json.at("table").at("row").get<std::uint64_t>()};
+  }
+  if (json.contains("race")) {
+    const auto& race = json.at("race");
+    task.race = RacePlace{.race = race.at("race").get<std::string>(),
+                          .setting = race.at("setting").get<std::string>(),
+                          .omics = race.at("omics").get<std::string>(),
+                          .run = race.at("run").get<std::uint64_t>(),
+                          .point = race.at("point").get<std::uint64_t>(),
+                          .fold = race.at("fold").get<std::uint64_t>(),
+                          .keep = race.at("keep").get<double>(),
+                          .metric = race.at("metric").get<std::string>(),
+                          .varied = race.at("varied").get<Keys>()};
   }
   return task;
 }
@@ -618,6 +769,7 @@ Plan read_plan(const fs::path& out) {
 }
 
 std::vector<std::size_t> with_needs(const Plan& plan, const std::vector<std::size_t>& wanted) {
+  const Races races(plan, {});
   std::set<std::size_t> chosen;
   std::vector<std::size_t> open = wanted;
   while (!open.empty()) {
@@ -627,6 +779,8 @@ std::vector<std::size_t> with_needs(const Plan& plan, const std::vector<std::siz
       for (const auto& need : plan.tasks.at(task).needs) {
         open.push_back(plan.index_of(need));
       }
+      const auto judges = races.judges(task);
+      open.insert(open.end(), judges.begin(), judges.end());
     }
   }
   return {chosen.begin(), chosen.end()};

@@ -32,14 +32,10 @@ std::optional<double> FinishedRun::metric(std::string_view name) const {
 }
 
 std::vector<FinishedRun> finished_runs(const Plan& plan, const fs::path& out) {
-  // state.json says that a task is done; whoever may be at work on others does not matter.
-  const ClaimEvidence nobody{.heartbeat_age = [](const fs::path&) { return 0.0; },
-                             .process_gone = [](const Claimant&) { return false; },
-                             .slurm_job_gone = [](const Claimant&) { return false; }};
   std::vector<FinishedRun> runs;
   for (const auto& task : plan.tasks) {
     const fs::path folder = task_folder(out, task.name);
-    if (task.result && read_status(folder, task.digest, nobody).state == TaskState::done) {
+    if (task.result && is_done(folder, task.digest)) {
       runs.push_back({.labels = *task.result,
                       .folder = folder,
                       .config = train::config_values(base::read_file(folder / "config.ini")),

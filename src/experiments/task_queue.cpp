@@ -2,6 +2,7 @@
 #include "multigrnformer/experiments/task_queue.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -31,6 +32,7 @@ TaskQueue::TaskQueue(const Plan& plan, QueueOptions options)
     : plan_(plan),
       options_(std::move(options)),
       claimant_(this_claimant(options_.launch)),
+      races_(plan_, options_.out),
       pause_s_(kShortestPause) {
   std::sort(options_.selection.begin(), options_.selection.end());  // the plan's order: longest way first
 }
@@ -52,6 +54,7 @@ bool TaskQueue::may_begin(const TaskStatus& status) const {
       return options_.retry && status.launch != options_.launch;
     case TaskState::running:
     case TaskState::done:
+    case TaskState::discarded:
       return false;
   }
   return false;
@@ -63,8 +66,16 @@ TaskQueue::Next TaskQueue::next() {
     if (settled_.contains(task)) {
       continue;
     }
-    bool ready = true;
-    bool hopeless = false;
+    const auto verdict = races_.verdict(task, [&](std::size_t judge) {
+      const auto place = settled_.find(judge);
+      return place == settled_.end() ? std::nullopt : std::optional(place->second);
+    });
+    if (verdict == Races::Verdict::discarded) {
+      settled_[task] = TaskState::discarded;
+      continue;
+    }
+    bool ready = verdict == Races::Verdict::runs;
+    bool hopeless = verdict == Races::Verdict::blocked;
     for (const auto& need : plan_.tasks[task].needs) {
       const auto place = settled_.find(plan_.index_of(need));
       ready = ready && place != settled_.end() && place->second == TaskState::done;
@@ -124,6 +135,32 @@ std::vector<GridTask> grid_status(const Plan& plan, const std::filesystem::path&
       }
     }
     tasks.push_back(std::move(task));
+  }
+  Races races(plan, out);
+  // A fold is judged by the one before it, which may itself be discarded or blocked only at this look.
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (auto& task : tasks) {
+      if (!is_open(task.status.state) || task.blocked) {
+        continue;
+      }
+      const auto verdict = races.verdict(task.task, [&](std::size_t judge) -> std::optional<TaskState> {
+        const TaskState state = tasks[judge].blocked ? TaskState::failed : tasks[judge].status.state;
+        return state == TaskState::failed || is_over(state) ? std::optional(state) : std::nullopt;
+      });
+      if (verdict == Races::Verdict::discarded) {
+        task.status.state = TaskState::discarded;
+        changed = true;
+      } else if (verdict == Races::Verdict::blocked) {
+        task.blocked = true;
+        for (const auto judge : races.judges(task.task)) {
+          if (tasks[judge].blocked || tasks[judge].status.state == TaskState::failed) {
+            task.blocked_by = tasks[judge].blocked ? tasks[judge].blocked_by : plan.tasks[judge].name;
+          }
+        }
+        changed = true;
+      }
+    }
   }
   return tasks;
 }

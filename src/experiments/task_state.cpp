@@ -13,13 +13,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::pair<TaskState, const char*>, 7> kNames = {{{TaskState::waiting, "waiting"},
+constexpr std::array<std::pair<TaskState, const char*>, 8> kNames = {{{TaskState::waiting, "waiting"},
                                                                       {TaskState::running, "running"},
                                                                       {TaskState::interrupted, "interrupted"},
                                                                       {TaskState::stopped, "stopped"},
                                                                       {TaskState::killed, "killed"},
                                                                       {TaskState::failed, "failed"},
-                                                                      {TaskState::done, "done"}}};
+                                                                      {TaskState::done, "done"},
+                                                                      {TaskState::discarded, "discarded"}}};
 
 fs::path state_file(const fs::path& task) {
   return task / "state.json";
@@ -94,6 +95,13 @@ TaskStatus read_status(const fs::path& task, const std::string& digest, const Cl
     status.state = stale ? TaskState::interrupted : TaskState::running;
   }
   return status;
+}
+
+bool is_done(const fs::path& task, const std::string& digest) {
+  const ClaimEvidence nobody{.heartbeat_age = [](const fs::path&) { return 0.0; },
+                             .process_gone = [](const Claimant&) { return false; },
+                             .slurm_job_gone = [](const Claimant&) { return false; }};
+  return read_status(task, digest, nobody).state == TaskState::done;
 }
 
 void write_ending(const fs::path& task, const std::string& digest, int attempt, const Claimant& owner,

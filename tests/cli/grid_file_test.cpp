@@ -95,5 +95,70 @@ TEST(GridFile, AnUnknownKeyIsRefusedWithTheNearestOneOfItsSection) {
   }
 }
 
+TEST(GridFile, TakesTheDataFolderFromItsOwnPlaceOrTheCommandLine) {
+  const TemporaryDirectory folder;
+  const std::string text = "[grid]\nsettings = a\n[data]\nnetwork = {data}/net.csv, own.csv\n";
+  const auto network = [&](const std::string& more, const std::vector<std::string>& arguments) {
+    return read(text + more, folder, arguments).common.at("data.network");
+  };
+  const std::string own = "," + (folder / "own.csv").string();
+  EXPECT_EQ(network("[setting.a]\n", {"--grid.data", "/raw"}), "/raw/net.csv" + own);
+  EXPECT_EQ(network("[setting.a]\n", {"--grid.data", "raw"}),
+            (std::filesystem::current_path() / "raw/net.csv").string() + own);
+  try {
+    network("[setting.a]\n", {});
+    FAIL() << "a path without its folder was taken";
+  } catch (const base::UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("--grid.data DIR"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(read("[grid]\nsettings = a\ndata = raw\n[setting.a]\ndata.dataset = {data}/../x.h5\n", folder)
+                .setting_keys.at("a")
+                .at("data.dataset"),
+            (folder / "x.h5").string());
+}
+
+TEST(GridFile, IncludesAnotherWhosePathsBelongToThatOnesFolder) {
+  const TemporaryDirectory folder;
+  std::filesystem::create_directories(folder / "common");
+  std::ofstream(folder / "common/settings.ini")
+      << "[grid]\nruns = 1..5\n[data]\nnetwork = net.csv\ngenes = 500\n[setting.b]\n"
+         "data.dataset = b.h5\n[setting.a]\ndata.dataset = a.h5\n[variant.hard]\npairs.split = tf-heldout\n";
+  const auto grid = read(
+      "[grid]\ninclude = common/settings.ini\nsettings = all\nvariants = plain, hard\nruns = 2\n[data]\n"
+      "genes = all\n",
+      folder);
+  EXPECT_EQ(grid.settings, (std::vector<std::string>{"a", "a+hard", "b", "b+hard"}));
+  EXPECT_EQ(grid.runs, (std::vector<std::uint64_t>{2}));
+  EXPECT_EQ(grid.common.at("data.genes"), "all");
+  EXPECT_EQ(grid.common.at("data.network"), (folder / "common/net.csv").string());
+  EXPECT_EQ(grid.setting_keys.at("b+hard").at("data.dataset"), (folder / "common/b.h5").string());
+  std::ofstream(folder / "common/settings.ini") << "[grid]\ninclude = other.ini\n";
+  EXPECT_THROW(read("[grid]\ninclude = common/settings.ini\nsettings = a\n", folder), base::UsageError);
+}
+
+TEST(GridFile, ReadsASearchAndItsSpace) {
+  const TemporaryDirectory folder;
+  const std::string grid = "[grid]\nsettings = a\nstrategies = search\n[setting.a]\n";
+  const auto search = read(grid +
+                               "[search]\ndesign = random\npoints = 7\nkeep = 0.5\nfolds = 3\nseed = 2\n"
+                               "metric = average_precision\n[space]\nmodel.layers = 1, 2\nmodel.cells = 9\n",
+                           folder)
+                          .search;
+  EXPECT_EQ(search.design, experiments::SearchSpace::Design::random);
+  EXPECT_EQ(search.points, 7U);
+  EXPECT_EQ(search.keep, 0.5);
+  EXPECT_EQ(search.folds, 3U);
+  EXPECT_EQ(search.seed, 2U);
+  EXPECT_EQ(search.metric, "average_precision");
+  using Values = std::vector<std::pair<std::string, std::vector<std::string>>>;
+  EXPECT_EQ(search.values, (Values{{"model.cells", {"9"}}, {"model.layers", {"1", "2"}}}));
+  for (const char* wrong :
+       {"[search]\nkeep = 0\n", "[search]\nkeep = 1.5\n", "[search]\nfolds = 1\n", "[search]\ndesign = x\n",
+        "[search]\nmetric = loss\n", "[search]\nfold = 5\n", "[space]\nmodel.cell = 5\n",
+        "[space]\ndata.genes = 500, 1000\n", "[space]\npairs.fold = 1/5\n"}) {
+    EXPECT_THROW(read(grid + wrong, folder), base::UsageError) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace mgrn::cli

@@ -303,5 +303,86 @@ TEST(Runs, AreRangesAndListsOfDistinctSeeds) {
   }
 }
 
+TEST(Plan, RunsEachCellWithEachOmics) {
+  GridFile grid = grid_of_two();
+  grid.strategies = {"standard", "cross"};
+  grid.omics = {"rna+atac", "rna"};
+  grid.runs = {1};
+  const Plan plan = plan_of(grid);
+  const auto& both = task_named(plan, "human.multigrnformer.cross.run-1");
+  const auto& rna = task_named(plan, "human.multigrnformer.cross.rna.run-1");
+  EXPECT_EQ(both.keys.at("data.modalities"), "rna,atac");
+  EXPECT_EQ(rna.keys.at("data.modalities"), "rna");
+  EXPECT_EQ(both.result->omics, "rna+atac");
+  EXPECT_EQ(rna.result->omics, "rna");
+  EXPECT_EQ(rna.result->setting, "human");
+  EXPECT_EQ(rna.result->strategy, "cross");
+  // Weights pretrained on RNA alone are not those pretrained on both.
+  EXPECT_EQ(rna.keys.at("train.init"), "{out}/tasks/human.pretrain.cross.rna.run-1/model.safetensors");
+  EXPECT_EQ(task_named(plan, "human.pretrain.cross.rna.run-1").keys.at("data.modalities"), "rna");
+  grid.omics = {"atac"};
+  EXPECT_NE(refusal(grid).find("unknown omics atac"), std::string::npos) << refusal(grid);
+}
+
+TEST(Plan, AugmentsByAnyFactor) {
+  GridFile grid = grid_of_two();
+  grid.strategies = {"augment-3", "augment"};
+  const Plan plan = plan_of(grid);
+  EXPECT_EQ(task_named(plan, "human.multigrnformer.augment-3.run-1").keys.at("pairs.augment"), "3");
+  EXPECT_EQ(task_named(plan, "human.multigrnformer.augment-3.run-1").result->strategy, "augment-3");
+  for (const char* wrong : {"augment-0", "augment-03", "augment-1001", "augment-", "augment-x"}) {
+    grid.strategies = {wrong};
+    EXPECT_NE(refusal(grid).find(std::string("unknown strategy ") + wrong), std::string::npos)
+        << refusal(grid);
+  }
+}
+
+TEST(Plan, DescribesEachSettingOnce) {
+  GridFile grid = grid_of_two();
+  grid.strategies = {"inspect", "standard"};
+  grid.common["model.cells"] = "50";
+  const Plan plan = plan_of(grid);
+  const auto& mouse = task_named(plan, "mouse.inspect");
+  EXPECT_EQ(mouse.command, "inspect");
+  EXPECT_EQ(mouse.keys, (Keys{{"dataset", "{out}/tasks/data.mouse.prepare/mouse.h5"},
+                              {"network", "{out}/tasks/data.mouse.simulate/network.csv"},
+                              {"tfs", "{out}/tasks/data.mouse.simulate/tfs.csv"},
+                              {"genes", "500"},
+                              {"cells", "50"},
+                              {"out", "{out}/tasks/mouse.inspect"}}));
+  EXPECT_EQ(mouse.table->setting, "mouse");
+  EXPECT_EQ(mouse.table->row, 1U);
+  EXPECT_FALSE(mouse.result.has_value());
+  EXPECT_EQ(std::count_if(plan.tasks.begin(), plan.tasks.end(),
+                          [](const PlannedTask& task) { return task.command == "inspect"; }),
+            2);
+  const TemporaryDirectory folder;
+  write_plan(folder.path(), plan);
+  EXPECT_EQ(read_plan(folder.path()).text(), plan.text());
+}
+
+TEST(GridFile, VariantsAreSettingsOfTheirOwn) {
+  GridFile grid = grid_of_two();
+  grid.setting_keys["human"]["pairs.split"] = "edge";
+  grid.variants = {"plain", "hard"};
+  grid.variant_keys["hard"] = {{"pairs.split", "tf-heldout"}, {"pairs.negatives", "degree-matched"}};
+  expand_variants(grid);
+  EXPECT_EQ(grid.settings, (std::vector<std::string>{"human", "human+hard", "mouse", "mouse+hard"}));
+  EXPECT_EQ(grid.setting_keys.at("human").at("pairs.split"), "edge");
+  EXPECT_EQ(grid.setting_keys.at("human+hard").at("pairs.split"), "tf-heldout");
+  EXPECT_EQ(grid.setting_keys.at("human+hard").at("data.dataset"), "/data/human.h5");
+  // The target and its plain twin are one dataset: neither is pretrained on for the other.
+  const Plan plan = plan_of(grid);
+  const auto& pretraining = task_named(plan, "human+hard.pretrain.cross.run-1");
+  EXPECT_EQ(pretraining.keys.at("data.dataset"), "/data/human.h5,{out}/tasks/data.mouse.prepare/mouse.h5");
+  EXPECT_EQ(pretraining.keys.at("pairs.negatives"), "degree-matched");
+
+  GridFile only = grid_of_two();
+  only.variants = {"hard"};
+  EXPECT_THROW(expand_variants(only), base::UsageError);
+  only.variants = {"plain", "plain"};
+  EXPECT_THROW(expand_variants(only), base::UsageError);
+}
+
 }  // namespace
 }  // namespace mgrn::experiments

@@ -69,7 +69,9 @@ struct GridOptions {
   int at_once = 0;  ///< --isolate: processes side by side; 0: as the job has room for
   bool retry = false;
   bool json = false;
-  std::string settings, strategies, methods, runs;  ///< win over [grid]; empty: as the file says
+  std::string settings, strategies, methods, omics, variants,
+      runs;                    ///< win over [grid]; empty: as the file says
+  std::filesystem::path data;  ///< what {data} stands for in the file
 };
 
 struct Config {

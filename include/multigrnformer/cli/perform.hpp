@@ -15,6 +15,8 @@ namespace mgrn::cli {
 simulate::Summary perform_simulation(const Config& config, comm::Communicator& world);
 /// Collective. Writes the dataset file config.out.
 prepare::Report perform_preparation(Config& config, comm::Communicator& world);
+/// Collective. Writes config.out/inspect.json, what `inspect --json` says.
+void perform_inspection(const Config& config, comm::Communicator& world);
 /// Throws UsageError unless the keys suffice for `job`. Not collective.
 void check_training(const Config& config, train::Job job);
 /// Collective. One run, or config.runs of them, in config.out; returns result.json's or summary.json's

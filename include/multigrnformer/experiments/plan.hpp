@@ -25,9 +25,28 @@ struct ResultLabels {
   std::uint64_t row = 0;  ///< in the order of the grid file
 };
 
+/// One fold of one point of a parameter search (race.hpp).
+struct RacePlace {
+  std::string race;  ///< SETTING.search.run-R
+  std::string setting;
+  std::string omics;
+  std::uint64_t run = 1;
+  std::uint64_t point = 1;
+  std::uint64_t fold = 1;
+  double keep = 1;     ///< share of the points that goes on after each fold
+  std::string metric;  ///< of result.json
+  Keys varied;         ///< the point: what the search sets
+};
+
+/// Where a task's inspect.json stands in table1.csv.
+struct TablePlace {
+  std::string setting;
+  std::uint64_t row = 0;  ///< in the order of the grid file
+};
+
 struct PlannedTask {
   std::string name;     ///< its folder
-  std::string command;  ///< simulate, prepare, train, pretrain, finetune
+  std::string command;  ///< simulate, prepare, inspect, train, pretrain, finetune
   Keys keys;            ///< kGridFolder stands for the grid's folder; `out` included
   std::vector<std::string> needs;
   std::uint64_t cost = 1;  ///< relative work, from the keys alone
@@ -35,7 +54,9 @@ struct PlannedTask {
   /// What is done, by command and keys of this task and of all that it needs: 16 hexadecimal digits. A state
   /// that was written under another digest does not count.
   std::string digest = {};
-  std::optional<ResultLabels> result;  ///< nothing for tasks that only prepare others
+  std::optional<ResultLabels> result;    ///< nothing for tasks that only prepare others
+  std::optional<RacePlace> race = {};    ///< of a parameter search
+  std::optional<TablePlace> table = {};  ///< of a description
 
   /// `command --key=value ...` for a grid in `out`.
   std::vector<std::string> arguments(const std::filesystem::path& out) const;
@@ -65,7 +86,7 @@ Plan read_plan(const std::filesystem::path& out);
 std::filesystem::path plan_file(const std::filesystem::path& out);
 std::filesystem::path task_folder(const std::filesystem::path& out, const std::string& name);
 
-/// The tasks with these places in the plan and all that they need, by place.
+/// The tasks with these places in the plan and all that they need, by place; of a race, the folds before.
 std::vector<std::size_t> with_needs(const Plan& plan, const std::vector<std::size_t>& wanted);
 
 }  // namespace mgrn::experiments

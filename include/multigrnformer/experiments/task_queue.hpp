@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "multigrnformer/experiments/plan.hpp"
+#include "multigrnformer/experiments/race.hpp"
 #include "multigrnformer/experiments/task_state.hpp"
 
 namespace mgrn::experiments {
@@ -57,6 +58,7 @@ class TaskQueue {
   const Plan& plan_;
   QueueOptions options_;
   Claimant claimant_;
+  Races races_;
   std::map<std::size_t, TaskState> settled_;  ///< no longer looked at: done, or not to be run by this launch
   double pause_s_;
 };

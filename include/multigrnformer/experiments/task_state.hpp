@@ -19,12 +19,17 @@ enum class TaskState {
   killed,       ///< --isolate: its process was killed
   failed,       ///< ended with an error; state.json has it
   done,
+  discarded,  ///< its point has left a parameter search; follows from others' results, is never written
 };
 
 std::string state_name(TaskState state);
+/// Whether nothing is left to do.
+inline bool is_over(TaskState state) {
+  return state == TaskState::done || state == TaskState::discarded;
+}
 /// Whether a new `grid run` takes it up without being told to.
 inline bool is_open(TaskState state) {
-  return state != TaskState::running && state != TaskState::failed && state != TaskState::done;
+  return state != TaskState::running && state != TaskState::failed && !is_over(state);
 }
 
 /// How an attempt ended; state.json.
@@ -48,6 +53,9 @@ struct TaskStatus {
 /// `digest` is the planned task's. Throws DataError for a state.json that is no JSON.
 TaskStatus read_status(const std::filesystem::path& task, const std::string& digest,
                        const ClaimEvidence& evidence);
+
+/// Whether state.json says that the task is done, under this digest: nothing else vouches for its result.
+bool is_done(const std::filesystem::path& task, const std::string& digest);
 
 /// state.json, atomically. Only the owner of `attempt` calls it. Throws OutputError.
 void write_ending(const std::filesystem::path& task, const std::string& digest, int attempt,

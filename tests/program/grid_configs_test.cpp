@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every experiment of configs/ can be planned, with the tasks that its description promises. Nothing is run,
+// and no data are needed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+
+#include "multigrnformer/base/atomic_file.hpp"
+#include "multigrnformer/base/json.hpp"
+#include "program/run_program.hpp"
+#include "support/paths.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using mgrn::base::Json;
+using mgrn::test::run_program;
+using mgrn::test::TemporaryDirectory;
+
+constexpr int kVariants = 3;  // as in the paper, degree-matched, TFs held out
+constexpr int kRuns = 5;
+constexpr const char* kFamilies[] = {"paper", "simulated", "real"};
+
+struct Expected {
+  int results = 0;  ///< rows of results.csv
+  int pretrainings = 0;
+  int searched = 0;   ///< folds of all points
+  int described = 0;  ///< rows of table1.csv
+};
+
+/// Settings in all, with K = 1000 (simulated, paper) or one network (real), and those with a parameter
+/// search.
+struct Family {
+  int all = 0;
+  int crossed = 0;
+  int augmented = 0;
+  int augmented_all = 0;
+  int searched = 0;
+  int with_omics = 0;
+  int omics_strategies = 0;
+  int datasets = 0;  ///< that the grid makes
+  int simulated = 0;
+};
+
+Family family_of(const std::string& name) {
+  if (name == "paper") {
+    return {.all = 24,
+            .crossed = 7,
+            .augmented = 3,
+            .augmented_all = 12,
+            .searched = 2,
+            .with_omics = 7,
+            .omics_strategies = 3};
+  }
+  if (name == "simulated") {
+    return {.all = 14,
+            .crossed = 7,
+            .augmented = 3,
+            .augmented_all = 7,
+            .searched = 2,
+            .with_omics = 7,
+            .omics_strategies = 3,
+            .datasets = 7,
+            .simulated = 7};
+  }
+  return {.all = 4,
+          .crossed = 2,
+          .augmented = 2,
+          .augmented_all = 4,
+          .searched = 2,
+          .with_omics = 1,
+          .omics_strategies = 2,
+          .datasets = 2};
+}
+
+Expected expected_of(const Family& family, const std::string& experiment) {
+  constexpr int kPoints = 6 + 3 + 5 - 2;  // the middle of each key is the same point
+  constexpr int kFolds = 5;
+  const int cells = kVariants * kRuns;
+  if (experiment == "table1") {
+    return {.described = family.all};
+  }
+  if (experiment == "params") {
+    return {.searched = family.searched * kVariants * kPoints * kFolds};
+  }
+  if (experiment == "benchmark") {
+    return {.results = family.all * cells};
+  }
+  if (experiment == "augment") {
+    return {.results = family.augmented * 5 * cells};
+  }
+  if (experiment == "augment-all") {
+    return {.results = family.augmented_all * 2 * cells};
+  }
+  if (experiment == "cross") {
+    return {.results = family.crossed * 4 * cells, .pretrainings = family.crossed * 2 * cells};
+  }
+  if (experiment == "zero-shot") {
+    return {.results = family.crossed * 2 * cells, .pretrainings = family.crossed * cells};
+  }
+  const bool crosses = family.omics_strategies == 3;
+  return {.results = family.with_omics * family.omics_strategies * 2 * cells,
+          .pretrainings = crosses ? family.with_omics * 2 * cells : 0};
+}
+
+const std::set<std::string> kExperiments = {"table1",      "params", "benchmark", "augment",
+                                            "augment-all", "cross",  "zero-shot", "omics"};
+
+/// The tasks of a config's plan, planned once.
+const Json& plan_of(const fs::path& config) {
+  static std::map<fs::path, Json> plans;
+  const auto known = plans.find(config);
+  if (known != plans.end()) {
+    return known->second;
+  }
+  const TemporaryDirectory out;
+  const auto result = run_program(
+      {"grid", "plan", "--config", config.string(), "--grid.data", "/nowhere", "--out", out.path().string()});
+  EXPECT_EQ(result.code, 0) << config << ": " << result.errors;
+  return plans[config] = mgrn::base::read_json(out / "plan.json").at("tasks");
+}
+
+TEST(Configs, EveryExperimentOfEveryFamilyIsPlannedAsDescribed) {
+  for (const std::string family_name : kFamilies) {
+    const Family family = family_of(family_name);
+    for (const auto& experiment : kExperiments) {
+      SCOPED_TRACE(family_name + "/" + experiment);
+      const fs::path config = mgrn::test::source_path("configs/" + family_name + "/" + experiment + ".ini");
+      Expected got;
+      std::map<std::string, int> commands;
+      std::set<std::string> settings;
+      for (const auto& task : plan_of(config)) {
+        ++commands[task.at("command").get<std::string>()];
+        got.results += task.contains("result") ? 1 : 0;
+        got.searched += task.contains("race") ? 1 : 0;
+        got.described += task.contains("table") ? 1 : 0;
+        if (task.contains("result")) {
+          settings.insert(task.at("result").at("setting").get<std::string>());
+        }
+      }
+      const Expected expected = expected_of(family, experiment);
+      EXPECT_EQ(got.results, expected.results);
+      EXPECT_EQ(got.searched, expected.searched);
+      EXPECT_EQ(got.described, expected.described);
+      EXPECT_EQ(commands["pretrain"], expected.pretrainings);
+      EXPECT_LE(commands["prepare"], family.datasets);
+      EXPECT_LE(commands["simulate"], family.simulated);
+      for (const auto& setting : settings) {
+        if (setting.find('+') == std::string::npos) {
+          EXPECT_TRUE(settings.contains(setting + "+degree-matched")) << setting;
+          EXPECT_TRUE(settings.contains(setting + "+tf-heldout")) << setting;
+        }
+      }
+    }
+  }
+}
+
+TEST(Configs, NoneIsForgottenAndNoneHoldsAPathOfOneMachine) {
+  for (const auto& entry : fs::recursive_directory_iterator(mgrn::test::source_path("configs"))) {
+    if (entry.path().extension() != ".ini") {
+      continue;
+    }
+    const std::string name = entry.path().stem().string();
+    const std::string text = mgrn::base::read_file(entry.path());
+    for (const char* start : {"= /", "=/", ", /", "= ~", "/home/"}) {
+      EXPECT_EQ(text.find(start), std::string::npos) << entry.path();
+    }
+    const bool is_grid = text.find("\nsettings = ") != std::string::npos;
+    if (is_grid && !kExperiments.contains(name)) {
+      EXPECT_GT(plan_of(entry.path()).size(), 0U) << entry.path();
+    }
+  }
+}
+
+// Pretraining never sees the target, whichever of its networks, gene sets and variants is asked for.
+TEST(Configs, NoTargetIsAmongItsOwnSources) {
+  for (const std::string family : kFamilies) {
+    const auto& plan = plan_of(mgrn::test::source_path("configs/" + family + "/cross.ini"));
+    for (const auto& task : plan) {
+      if (task.at("command") != "pretrain") {
+        continue;
+      }
+      const auto& keys = task.at("keys");
+      const std::string datasets = keys.at("data.dataset").get<std::string>();
+      const std::string target = keys.at("cross.target").get<std::string>();
+      // Listed once, at the front: it draws the test pairs that are left out, and is not learnt from.
+      EXPECT_EQ(datasets.find(target), 0U);
+      EXPECT_EQ(datasets.find(target, 1), std::string::npos);
+      EXPECT_FALSE(keys.contains("cross.include_target"));
+      EXPECT_FALSE(keys.contains("cross.leak"));
+      const auto commas = [](const std::string& text) { return std::count(text.begin(), text.end(), ','); };
+      EXPECT_EQ(commas(keys.at("data.network").get<std::string>()), commas(datasets));
+      EXPECT_EQ(commas(keys.at("data.tfs").get<std::string>()), commas(datasets));
+    }
+  }
+}
+
+}  // namespace
