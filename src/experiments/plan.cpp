@@ -408,6 +408,27 @@ class Planner {
     return place->second;
   }
 
+  /// Found now, not when the fine-tuning begins: the pretraining is the long part.
+  void check_same_model(const std::string& setting, const std::string& strategy, const Keys& pretraining,
+                        const Keys& finetuning) const {
+    Keys all = pretraining;
+    all.insert(finetuning.begin(), finetuning.end());
+    for (const auto& [key, value] : all) {
+      const auto in = [name = key](const Keys& keys) {
+        const auto place = keys.find(name);
+        return place == keys.end() ? "the default" : place->second;
+      };
+      if (key.rfind("model.", 0) == 0 && key != "model.dropout" && in(pretraining) != in(finetuning)) {
+        refuse({.what = "setting " + setting + ", strategy " + strategy +
+                        ": pretraining and fine-tuning are of " + "different models, " + key + " differs",
+                .expected = key + " = " + in(pretraining) + ", as pretrained",
+                .got = in(finetuning),
+                .hint = "give " + key + " for both: in [model], [setting." + setting + "] or [strategy." +
+                        strategy + "], not in one [job.NAME] alone"});
+      }
+    }
+  }
+
   /// The last part of a task's name.
   static std::string name_end(const std::string& omics, std::uint64_t run) {
     return (omics == kRna ? std::string(".") + kRna : "") + ".run-" + std::to_string(run);
@@ -428,6 +449,7 @@ class Planner {
     task.keys["data.tfs"] = data.tfs;
     task.keys["out"] = in_task(name);
     if (command == "finetune") {
+      check_same_model(setting, strategy, keys_for("pretrain", setting, strategy, omics, run), task.keys);
       const std::string pretraining = add_pretraining(setting, strategy, omics, run);
       task.needs.push_back(pretraining);
       task.keys["train.init"] = in_task(pretraining, "model.safetensors");

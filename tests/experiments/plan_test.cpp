@@ -324,6 +324,22 @@ TEST(Plan, RunsEachCellWithEachOmics) {
   EXPECT_NE(refusal(grid).find("unknown omics atac"), std::string::npos) << refusal(grid);
 }
 
+TEST(Plan, RefusesToFinetuneAnotherModelThanItPretrains) {
+  GridFile grid = grid_of_two();
+  grid.strategies = {"zero-shot"};
+  grid.job_keys["pretrain"]["model.dropout"] = "0.1";  // no part of the weights' shape
+  EXPECT_EQ(refusal(grid), "nothing");
+  for (const char* key : {"model.cells", "model.layers", "model.hidden"}) {
+    GridFile other = grid;
+    other.job_keys["pretrain"][key] = "64";
+    const std::string error = refusal(other);
+    EXPECT_NE(error.find(std::string(key) + " differs"), std::string::npos) << error;
+    EXPECT_NE(error.find("64, as pretrained"), std::string::npos) << error;
+    other.job_keys["finetune"][key] = "64";
+    EXPECT_EQ(refusal(other), "nothing");
+  }
+}
+
 TEST(Plan, AugmentsByAnyFactor) {
   GridFile grid = grid_of_two();
   grid.strategies = {"augment-3", "augment"};

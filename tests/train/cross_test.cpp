@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "multigrnformer/base/atomic_file.hpp"
@@ -18,6 +19,8 @@ namespace mgrn::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+const std::string kTarget = "00000000000000aa";  // A.h5
 
 class CrossTest : public testing::Test {
  protected:
@@ -95,6 +98,49 @@ TEST_F(CrossTest, TestPairsOfTheTargetAreInNoPretrainingSample) {
   EXPECT_EQ(result["target_left_out"], true);
   EXPECT_EQ(result["datasets"], (base::Json{"00000000000000bb", "00000000000000cc"}));
   EXPECT_FALSE(result.contains("auroc"));
+}
+
+// Two rules: none of the target's test pairs anywhere, or none of them in the target's own dataset.
+TEST_F(CrossTest, TheWeakerRuleLeavesOutTestPairsOfTheTargetsOwnDatasetAlone) {
+  Settings target = finetuning("target", "");
+  target.job = Job::train;
+  run(target);
+  const auto test = pairs_of(target.out / "split.csv", "test");
+  const auto seen = [&](const Settings& settings) {
+    std::map<std::string, std::size_t> count;  // by dataset
+    const auto table = formats::Table::read(settings.out / "split.csv");
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      const auto pair = table.column("tf")[row] + ">" + table.column("gene")[row];
+      count[table.column("dataset")[row]] += test.contains(pair) ? 1 : 0;
+    }
+    return count;
+  };
+  for (const bool include_target : {false, true}) {
+    const std::string suffix = include_target ? "-with-target" : "";
+    Settings strict = pretraining("strict" + suffix);
+    strict.include_target = include_target;
+    run(strict);
+    for (const auto& [dataset, count] : seen(strict)) {
+      EXPECT_EQ(count, 0U) << dataset;
+    }
+    Settings weak = strict;
+    weak.out = folder_ / ("weak" + suffix);
+    weak.leak = Leak::same_dataset;
+    run(weak);
+    std::size_t elsewhere = 0;
+    for (const auto& [dataset, count] : seen(weak)) {
+      elsewhere += dataset == kTarget ? 0 : count;
+      EXPECT_TRUE(dataset != kTarget || count == 0) << dataset;
+    }
+    EXPECT_GT(elsewhere, 0U) << "the two rules do not differ here";
+    EXPECT_EQ(seen(weak).contains(kTarget), include_target);
+
+    // Fine-tuning judges the weights by its own rule.
+    Settings fine = finetuning("fine" + suffix, weak.out / "model.safetensors");
+    EXPECT_NE(error_of<base::DataError>(fine).find("in common"), std::string::npos);
+    fine.leak = Leak::same_dataset;
+    run(fine);
+  }
 }
 
 TEST_F(CrossTest, PretrainingGivesTheSameBytesOnAnyRanks) {
