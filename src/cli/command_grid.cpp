@@ -18,10 +18,8 @@
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/comm/agree.hpp"
-#include "multigrnformer/experiments/description.hpp"
-#include "multigrnformer/experiments/results.hpp"
 #include "multigrnformer/experiments/scheduler.hpp"
-#include "multigrnformer/experiments/search_results.hpp"
+#include "multigrnformer/experiments/tables.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -66,6 +64,7 @@ void add_keys(KeyTable& table, Config& config) {
       .result = false;
   table.flag("retry", options.retry, "run: take up failed tasks again").result = false;
   table.flag("json", options.json, "status: as JSON").result = false;
+  add_report_keys(table, config);
   table.text("grid.settings", "NAME[,NAME...]", options.settings, "instead of the file's settings").result =
       false;
   table.text("grid.strategies", "NAME[,NAME...]", options.strategies, "instead of the file's strategies")
@@ -322,39 +321,6 @@ std::string counts_line(const std::vector<experiments::GridTask>& tasks) {
   return text + "\n";
 }
 
-bool has_results(const Plan& plan) {
-  return std::any_of(plan.tasks.begin(), plan.tasks.end(), [](const auto& task) { return task.result; });
-}
-
-void write_tables(const Plan& plan, const fs::path& out) {
-  experiments::write_results(plan, out);
-  experiments::write_search(plan, out);
-  experiments::write_description(plan, out);
-}
-
-std::string summary_of(const Plan& plan, const fs::path& out) {
-  return experiments::description_table(plan, out) +
-         (has_results(plan) ? experiments::results_summary(plan, out) : std::string()) +
-         experiments::search_summary(plan, out);
-}
-
-std::string tables_line(const Plan& plan, const fs::path& out) {
-  const auto has = [&](const auto& of_kind) {
-    return std::any_of(plan.tasks.begin(), plan.tasks.end(), of_kind);
-  };
-  std::string text;
-  if (has([](const PlannedTask& task) { return task.table.has_value(); })) {
-    text += ", " + (out / "table1.csv").string();
-  }
-  if (has([](const PlannedTask& task) { return task.race.has_value(); })) {
-    text += ", " + (out / "search.csv").string();
-  }
-  if (has_results(plan)) {
-    text += ", " + (out / "results.csv").string();
-  }
-  return text.empty() ? text : "results in " + text.substr(2) + "\n";
-}
-
 /// Throws unless all tasks are done: the error of the first that is not.
 void require_done(const Plan& plan, const fs::path& out, const std::vector<experiments::GridTask>& tasks,
                   bool stopped) {
@@ -432,15 +398,16 @@ void run_run(Config& config, comm::Communicator& world) {
   std::vector<experiments::GridTask> tasks;
   comm::agree(world, [&] {
     if (world.rank() == 0) {
-      write_tables(plan, out);
+      experiments::write_tables(plan, out);
       for (auto& task : experiments::grid_status(plan, out, experiments::system_evidence())) {
         if (std::binary_search(selection.begin(), selection.end(), task.task)) {
           tasks.push_back(std::move(task));
         }
       }
       // A share of the grid says little by itself.
-      text = (selection.size() == plan.tasks.size() ? summary_of(plan, out) : std::string()) +
-             counts_line(tasks) + tables_line(plan, out);
+      text =
+          (selection.size() == plan.tasks.size() ? experiments::tables_summary(plan, out) : std::string()) +
+          counts_line(tasks) + experiments::tables_line(plan, out);
     }
   });
   print_result(world, text);
@@ -498,19 +465,6 @@ void run_status(Config& config, comm::Communicator& world) {
   print_result(world, text);
 }
 
-void run_report(Config& config, comm::Communicator& world) {
-  std::string text;
-  comm::agree(world, [&] {
-    const fs::path out = grid_folder(config);
-    const Plan plan = experiments::read_plan(out);
-    if (world.rank() == 0) {
-      write_tables(plan, out);
-      text = summary_of(plan, out) + tables_line(plan, out);
-    }
-  });
-  print_result(world, text);
-}
-
 /// The first rank of each group speaks, under the group's number.
 void start_group_log(const Config& config, const comm::Communicator& world) {
   const int per_task = std::clamp(config.grid.ranks_per_task, 1, world.size());
@@ -532,7 +486,7 @@ void run(Config& config, comm::Communicator& world) {
   } else if (action == "status") {
     run_status(config, world);
   } else if (action == "report") {
-    run_report(config, world);
+    perform_report(config, world);
   } else {
     throw base::UsageError({.what = "grid is not told what to do",
                             .expected = "plan, run, status or report",

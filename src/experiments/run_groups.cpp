@@ -21,6 +21,21 @@ std::string value_of(const Keys& config, const std::string& key) {
   return place == config.end() ? std::string() : place->second;
 }
 
+double test_to_train(const fs::path& file) {
+  const auto split = evaluate::read_split_pairs(file);
+  const auto positives = std::count_if(split.test.begin(), split.test.end(),
+                                       [](const evaluate::ScoredPair& pair) { return pair.label == 1; });
+  if (positives == 0 || split.training_positives.empty()) {
+    throw base::DataError(
+        {.what = "a split without positives on both sides",
+         .file = file.string(),
+         .expected = "positive pairs in training and in test",
+         .got = std::to_string(split.training_positives.size()) + " and " + std::to_string(positives),
+         .hint = "remove that task's folder and start `grid run` again"});
+  }
+  return static_cast<double>(positives) / static_cast<double>(split.training_positives.size());
+}
+
 }  // namespace
 
 std::optional<double> FinishedRun::metric(std::string_view name) const {
@@ -89,20 +104,12 @@ std::vector<RunGroup> group_runs(std::vector<FinishedRun> runs) {
   return groups;
 }
 
-double test_to_train(const FinishedRun& run) {
-  const fs::path file = run.folder / "split.csv";
-  const auto split = evaluate::read_split_pairs(file);
-  const auto positives = std::count_if(split.test.begin(), split.test.end(),
-                                       [](const evaluate::ScoredPair& pair) { return pair.label == 1; });
-  if (positives == 0 || split.training_positives.empty()) {
-    throw base::DataError(
-        {.what = "a split without positives on both sides",
-         .file = file.string(),
-         .expected = "positive pairs in training and in test",
-         .got = std::to_string(split.training_positives.size()) + " and " + std::to_string(positives),
-         .hint = "remove that task's folder and start `grid run` again"});
+double TestShares::of(const RunGroup& group) {
+  const auto [place, is_new] = by_setting_.try_emplace(group.setting, 0.0);
+  if (is_new) {
+    place->second = test_to_train(group.runs.front().folder / "split.csv");
   }
-  return static_cast<double>(positives) / static_cast<double>(split.training_positives.size());
+  return place->second;
 }
 
 }  // namespace mgrn::experiments

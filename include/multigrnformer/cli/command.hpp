@@ -42,6 +42,7 @@ Command evaluate_command();
 Command predict_command();
 Command sample_command();
 Command grid_command();
+Command report_command();
 Command bench_command();
 Command doctor_command();
 

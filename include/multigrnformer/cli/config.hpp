@@ -72,6 +72,7 @@ struct GridOptions {
   std::string settings, strategies, methods, omics, variants,
       runs;                    ///< win over [grid]; empty: as the file says
   std::filesystem::path data;  ///< what {data} stands for in the file
+  std::string pdf = "auto";    ///< report: auto, yes, no
 };
 
 struct Config {

@@ -20,5 +20,6 @@ void add_training_keys(KeyTable& table, Config& config);  ///< all of train, pre
 void add_baseline_keys(KeyTable& table, Config& config);  ///< baseline.*
 void add_prepare_keys(KeyTable& table, Config& config);   ///< prepare.* and its inputs
 void add_simulate_keys(KeyTable& table, Config& config);
+void add_report_keys(KeyTable& table, Config& config);  ///< pdf
 
 }  // namespace mgrn::cli

@@ -25,5 +25,7 @@ base::Json perform_training(Config& config, comm::Communicator& world, train::Jo
 /// As check_training and perform_training, for config.baseline.method.
 void check_baseline(const Config& config);
 base::Json perform_baseline(Config& config, comm::Communicator& world);
+/// Collective. Reports on the grid in config.out, on stdout too.
+void perform_report(const Config& config, comm::Communicator& world);
 
 }  // namespace mgrn::cli

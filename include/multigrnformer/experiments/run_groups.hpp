@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,8 +58,15 @@ struct RunGroup {
 /// In the order of their first runs.
 std::vector<RunGroup> group_runs(std::vector<FinishedRun> runs);
 
-/// Test positives over training positives of a run, from its split.csv: what the corrected resampled t needs.
-/// Throws DataError.
-double test_to_train(const FinishedRun& run);
+/// Test positives over training positives of each setting, from its first run's split.csv, read once: what
+/// the corrected resampled t needs.
+class TestShares {
+ public:
+  /// Throws DataError.
+  double of(const RunGroup& group);
+
+ private:
+  std::map<std::string, double> by_setting_;
+};
 
 }  // namespace mgrn::experiments

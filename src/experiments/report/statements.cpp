@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "multigrnformer/experiments/statements.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+namespace mgrn::experiments {
+namespace {
+
+constexpr double kChance = 0.5;
+constexpr double kLevel = 0.05;
+constexpr std::size_t kFewestSettings =
+    6;  // all six on one side have p = 2 / 2^6, below the level; five have not
+
+std::string runs_text(std::size_t runs) {
+  return runs == 1 ? "one run" : fmt::format("mean of {} runs", runs);
+}
+
+/// An interval's verdict against a value: -1 below, 1 above, 0 holds it.
+int side_of(const evaluate::Interval& interval, double value) {
+  return interval.low > value ? 1 : interval.high < value ? -1 : 0;
+}
+
+std::string interval_text(const evaluate::Interval& interval) {
+  return fmt::format("95 % interval {:.3f} to {:.3f}", interval.low, interval.high);
+}
+
+std::string signed_text(double value) {
+  return fmt::format("{:+.3f}", value);
+}
+
+/// How the AUROC stands to the degree-only control, as the end of a sentence.
+std::string against_degree(const RunGroup& group, double test_share) {
+  std::vector<double> excess, scores, degrees;
+  for (const auto& run : group.runs) {
+    const auto score = run.metric("auroc");
+    const auto degree = run.metric("degree_auroc");
+    if (score && degree) {
+      scores.push_back(*score);
+      degrees.push_back(*degree);
+      excess.push_back(*score - *degree);
+    }
+  }
+  if (excess.empty()) {
+    return "There is no degree-only control beside it.";
+  }
+  const double score = evaluate::mean(scores);
+  const double degree = evaluate::mean(degrees);
+  const std::string alone =
+      fmt::format("Degree-only alone, which never sees expression, reaches {:.3f}", degree);
+  if (evaluate::mean(excess) <= 0.0) {
+    return alone + fmt::format(": the AUROC of {:.3f} lies {}.", score,
+                               evaluate::mean(excess) == 0.0 ? "at it" : "below it");
+  }
+  std::string text = alone;
+  if (degree <= kChance) {
+    text += ": it explains nothing of this AUROC.";
+  } else {
+    text +=
+        fmt::format(": {:.0f} % of what lies above chance.", 100.0 * (degree - kChance) / (score - kChance));
+  }
+  const auto beyond = evaluate::corrected_resampled_t(excess, test_share);
+  if (!beyond) {
+    return text + fmt::format(" The {:.3f} beyond it rests on one run.", evaluate::mean(excess));
+  }
+  return text + fmt::format(" The {:.3f} beyond it ({}) {}.", beyond->mean, interval_text(beyond->interval),
+                            side_of(beyond->interval, 0.0) > 0 ? "is more than splits differ by"
+                                                               : "is no more than splits differ by");
+}
+
+std::string against_chance(const std::vector<double>& values, double test_share) {
+  const auto t = evaluate::corrected_resampled_t(values, test_share, kChance);
+  if (!t) {
+    return fmt::format("{:.3f} (one run)", evaluate::mean(values));
+  }
+  const int side = side_of(t->interval, kChance);
+  return fmt::format("{:.3f} ({}): {}", t->mean, interval_text(t->interval),
+                     side > 0   ? "better than chance"
+                     : side < 0 ? "worse than chance"
+                                : "no better than chance");
+}
+
+std::string level_text(const RunGroup& group) {
+  return group.method + ", " + group.strategy + (group.omics == "rna" ? ", rna" : "");
+}
+
+void add_line(std::vector<Statements>& blocks, const std::string& heading, std::string line) {
+  auto block = std::find_if(blocks.begin(), blocks.end(),
+                            [&](const Statements& other) { return other.heading == heading; });
+  if (block == blocks.end()) {
+    block = blocks.insert(blocks.end(), {.heading = heading, .lines = {}});
+  }
+  block->lines.push_back(std::move(line));
+}
+
+}  // namespace
+
+std::string describe(const Protocol& protocol) {
+  std::string text;
+  if (!protocol.negatives.empty()) {
+    text += protocol.negatives + " negatives";
+  }
+  if (!protocol.split.empty()) {
+    text += (text.empty() ? "" : ", ") + protocol.split + " split";
+  }
+  if (!protocol.leak.empty() && protocol.leak != "none") {
+    text += (text.empty() ? "" : ", ") + std::string("leak rule ") + protocol.leak;
+  }
+  return text;
+}
+
+std::string explain_score(const RunGroup& group, double test_share) {
+  const auto scores = group.values("auroc");
+  if (scores.empty()) {
+    return "No AUROC: the test pairs are all of one label.";
+  }
+  std::string text =
+      fmt::format("AUROC {:.3f} ({}), chance 0.5. ", evaluate::mean(scores), runs_text(scores.size()));
+  text += against_degree(group, test_share);
+  if (const auto within = group.values("within_tf_auroc"); !within.empty()) {
+    text += " Among the targets of one TF it is " + against_chance(within, test_share) + ".";
+  }
+  return text;
+}
+
+std::vector<Statements> explain_grid(const std::vector<RunGroup>& groups) {
+  struct Row {
+    const RunGroup* example;
+    std::vector<double> score, degree, within;
+    std::size_t above = 0;
+  };
+  std::vector<Row> rows;
+  for (const auto& group : groups) {
+    const double score = group.mean("auroc");
+    const double degree = group.mean("degree_auroc");
+    const double within = group.mean("within_tf_auroc");
+    if (!std::isfinite(score)) {
+      continue;
+    }
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& other) {
+      return other.example->protocol == group.protocol && level_text(*other.example) == level_text(group);
+    });
+    if (row == rows.end()) {
+      row = rows.insert(rows.end(), {.example = &group, .score = {}, .degree = {}, .within = {}});
+    }
+    row->score.push_back(score);
+    if (std::isfinite(degree)) {
+      row->degree.push_back(degree);
+      row->above += score > degree ? 1 : 0;
+    }
+    if (std::isfinite(within)) {
+      row->within.push_back(within);
+    }
+  }
+  std::vector<Statements> blocks;
+  for (const auto& row : rows) {
+    const std::size_t settings = row.score.size();
+    std::string line =
+        fmt::format("{}: AUROC {:.3f} {}", level_text(*row.example), evaluate::mean(row.score),
+                    settings == 1 ? "in one setting" : fmt::format("over {} settings", settings));
+    if (!row.degree.empty()) {
+      line += fmt::format("; degree-only alone reaches {:.3f}, and ", evaluate::mean(row.degree));
+      if (row.degree.size() == 1) {
+        line += row.above == 1 ? "the score lies above it" : "the score does not lie above it";
+      } else {
+        line += fmt::format("the score lies above it in {} of {}", row.above, row.degree.size());
+      }
+    }
+    if (!row.within.empty()) {
+      line += fmt::format("; among the targets of one TF {:.3f}, where 0.5 is chance",
+                          evaluate::mean(row.within));
+    }
+    add_line(blocks, describe(row.example->protocol), line + ".");
+  }
+  return blocks;
+}
+
+std::string explain_comparison(const Comparison& comparison) {
+  const auto& rank = comparison.signed_rank;
+  std::string text =
+      fmt::format("{} against {}: {} ", comparison.second, comparison.first, comparison.metric->name);
+  const std::size_t settings = comparison.settings.size();
+  if (settings == 1) {
+    const auto& only = comparison.settings.front();
+    text += signed_text(only.difference) + " in " + only.setting;
+    if (only.resampled) {
+      text += fmt::format(" ({}), {} than splits differ by", interval_text(only.resampled->interval),
+                          side_of(only.resampled->interval, 0.0) == 0 ? "no more" : "more");
+    }
+    return text + ".";
+  }
+  text += fmt::format("{} on average over {} settings ({} won, {} lost{})",
+                      signed_text(comparison.mean_difference), settings, rank.wins, rank.losses,
+                      rank.ties > 0 ? fmt::format(", {} equal", rank.ties) : "");
+  if (settings < kFewestSettings) {
+    return text + ".";
+  }
+  return text + fmt::format(". Wilcoxon p {:.3g}, after Holm {:.3g}: {} than chance would give.",
+                            rank.p_value, comparison.adjusted_p,
+                            comparison.adjusted_p <= kLevel ? "more" : "no more");
+}
+
+std::vector<Statements> explain_comparisons(const std::vector<Comparison>& comparisons) {
+  std::vector<Statements> blocks;
+  std::map<std::string, std::string> base;      // heading -> the level that stands first
+  std::map<std::string, std::size_t> settings;  // heading -> the most settings of a comparison
+  for (const auto& comparison : comparisons) {
+    if (comparison.metric != &compared_metrics().front()) {
+      continue;
+    }
+    const std::string protocol = describe(comparison.protocol);
+    const std::string heading = std::string("By ") + axis_name(comparison.axis) + ": " + comparison.where +
+                                (protocol.empty() ? "" : "; " + protocol);
+    if (base.try_emplace(heading, comparison.first).first->second == comparison.first) {
+      add_line(blocks, heading, explain_comparison(comparison));
+      settings[heading] = std::max(settings[heading], comparison.settings.size());
+    }
+  }
+  for (auto& block : blocks) {
+    const std::size_t most = settings.at(block.heading);
+    if (most < kFewestSettings) {
+      // All on one side is the rarest that can happen.
+      block.lines.push_back(fmt::format(
+          "With {} no difference could be told from chance over settings: the least possible p is {:.3g}.",
+          most == 1 ? "one setting" : fmt::format("{} settings", most),
+          std::ldexp(2.0, -static_cast<int>(most))));
+    }
+  }
+  return blocks;
+}
+
+}  // namespace mgrn::experiments
