@@ -27,7 +27,8 @@ pairs::NetworkRow table_row(const Config& config, const store::Dataset& dataset)
       pairs::network_row(dataset.file().filename().string(), dataset.header(), restricted);
   pairs::SamplerOptions options;
   options.cells = settings.shape.cells;
-  options.atac = dataset.header().has_atac;
+  options.atac = false;  // only cells are counted
+  options.pair_cells = settings.pair_cells;
   const pairs::Sampler sampler(dataset, restricted.genes, options);
   row.coverage = pairs::measure_coverage(sampler, restricted.edges);
   return row;
@@ -109,6 +110,7 @@ Command inspect_command() {
                 table.integer("cells", config.train.shape.cells, 1, 1 << 20,
                               "N, to count samples that repeat cells");
                 table.file("out", config.out, "folder for inspect.json, instead of talking").result = false;
+                add_pair_cells_key(table, config, "pairs.cells");
                 table.flag("json", config.inspect.json, "JSON instead of text");
                 table.flag("verify", config.inspect.verify, "read the whole file and compare its checksums");
                 add_common_keys(table, config);

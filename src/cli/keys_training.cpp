@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <limits>
 
-#include "multigrnformer/base/error.hpp"
 #include "multigrnformer/cli/keys.hpp"
 #include "multigrnformer/formats/number_text.hpp"
 
@@ -47,6 +46,15 @@ void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes
                                      "what ranks genes as variable");
 }
 
+void add_pair_cells_key(KeyTable& table, Config& config, const std::string& name) {
+  table.choice<pairs::PairCells>(
+      name, config.train.pair_cells,
+      {{"both", pairs::PairCells::both},
+       {"either", pairs::PairCells::either},
+       {"all", pairs::PairCells::all}},
+      "cells of a sample: those that express both genes (the paper), either, or all");
+}
+
 void add_data_keys(KeyTable& table, Config& config) {
   auto& settings = config.train;
   table.files("data.dataset", settings.datasets, "dataset file from `prepare`; several for pretrain");
@@ -87,21 +95,7 @@ void add_pairs_keys(KeyTable& table, Config& config) {
                                  {"copies", pairs::Resample::copies},
                                  {"epoch", pairs::Resample::epoch}},
                                 "when a pair's cells are drawn anew (once: the paper)");
-  table.custom({.name = "pairs.cells",
-                .placeholder = "both",
-                .help = "cells of a sample: those in which both genes are expressed",
-                .set =
-                    [](const std::string& text) {
-                      if (text != "both") {
-                        throw base::UsageError({.what = "illegal value of pairs.cells",
-                                                .expected = "both",
-                                                .got = "\"" + text + "\"",
-                                                .hint =
-                                                    "this version samples the paper's cells only; leave the "
-                                                    "key out"});
-                      }
-                    },
-                .get = [] { return std::string("both"); }});
+  add_pair_cells_key(table, config, "pairs.cells");
   table.custom({.name = "pairs.fold",
                 .placeholder = "none|K/N",
                 .help = "cross-validation: test on part K of N of the training pairs, train on the others",

@@ -30,7 +30,15 @@ void check_row(const SamplerGene& gene, const store::GeneRow& row, const char* l
   }
 }
 
-ExpressedCells expressed_cells(const SamplerGene& gene, std::uint32_t cells, bool atac) {
+std::vector<float> values_of_all(const store::GeneRow& row, float background, std::uint32_t cells) {
+  std::vector<float> values(cells, background);
+  for (std::size_t i = 0; i < row.cell.size(); ++i) {
+    values[row.cell[i]] = row.value[i];
+  }
+  return values;
+}
+
+GeneCells cells_of(const SamplerGene& gene, std::uint32_t cells, const ColumnChoice& choice) {
   check_row(gene, gene.rna, "RNA", cells);
   if (gene.rna.count.size() != gene.rna.cell.size()) {
     throw base::DataError({.what = "a gene's RNA entries have no counts",
@@ -39,27 +47,39 @@ ExpressedCells expressed_cells(const SamplerGene& gene, std::uint32_t cells, boo
                            .got = std::to_string(gene.rna.count.size()),
                            .hint = "Prepare the dataset again."});
   }
-  if (atac) {
+  if (choice.atac) {
     check_row(gene, gene.rp, "RP", cells);
   }
-  ExpressedCells expressed;
-  std::size_t rp = 0;
+  GeneCells found;
+  std::vector<std::size_t> entries;  // those of expressed cells
   for (std::size_t i = 0; i < gene.rna.cell.size(); ++i) {
-    if (gene.rna.count[i] == 0) {
-      continue;
-    }
-    const std::uint32_t cell = gene.rna.cell[i];
-    expressed.cells.push_back(cell);
-    expressed.rna.push_back(gene.rna.value[i]);
-    if (atac) {
-      while (rp < gene.rp.cell.size() && gene.rp.cell[rp] < cell) {
-        ++rp;
-      }
-      const bool stored = rp < gene.rp.cell.size() && gene.rp.cell[rp] == cell;
-      expressed.rp.push_back(stored ? gene.rp.value[rp] : gene.rp_background);
+    if (gene.rna.count[i] > 0) {
+      found.expressed.push_back(gene.rna.cell[i]);
+      entries.push_back(i);
     }
   }
-  return expressed;
+  if (choice.every_cell) {
+    found.rna = values_of_all(gene.rna, gene.rna_background, cells);
+    if (choice.atac) {
+      found.rp = values_of_all(gene.rp, gene.rp_background, cells);
+    }
+    return found;
+  }
+  for (const std::size_t i : entries) {
+    found.rna.push_back(gene.rna.value[i]);
+  }
+  std::size_t rp = 0;
+  for (const std::uint32_t cell : found.expressed) {
+    if (!choice.atac) {
+      break;
+    }
+    while (rp < gene.rp.cell.size() && gene.rp.cell[rp] < cell) {
+      ++rp;
+    }
+    const bool stored = rp < gene.rp.cell.size() && gene.rp.cell[rp] == cell;
+    found.rp.push_back(stored ? gene.rp.value[rp] : gene.rp_background);
+  }
+  return found;
 }
 
 }  // namespace
@@ -85,9 +105,11 @@ void ColumnStore::open(std::span<const StoredColumns> stored) {
   }
 }
 
-ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> wanted, bool atac,
-                         bool compact, comm::Communicator& communicator) {
+ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> wanted,
+                         const ColumnChoice& choice, comm::Communicator& communicator) {
   const auto cells = static_cast<std::uint32_t>(dataset.cells());
+  const bool atac = choice.atac;
+  cells_ = cells;
   blocks_ = blocks_of(cells);
   const auto node = communicator.split_by_node();
   const auto ranks = static_cast<std::size_t>(node->size());
@@ -102,7 +124,8 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
   comm::agree(communicator, [&] {
     genes = enter(wanted, dataset.genes());
     for (const std::uint32_t gene : genes) {
-      room.push_back(room.back() + largest_columns(dataset.nonzeros(store::Layer::rna, gene), cells, atac));
+      const std::uint64_t values = choice.every_cell ? cells : dataset.nonzeros(store::Layer::rna, gene);
+      room.push_back(room.back() + largest_columns(values, cells, atac));
     }
     for (std::size_t r = 0; r <= ranks; ++r) {
       const std::uint64_t share = room.back() / ranks * r;
@@ -117,7 +140,7 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
   std::vector<StoredColumns> mine;
   std::uint64_t used = 0;
   comm::agree(communicator, [&] {
-    ColumnWriter writer(memory_.bytes(), room[first[rank]], room[first[rank + 1]], cells, compact);
+    ColumnWriter writer(memory_.bytes(), room[first[rank]], room[first[rank + 1]], cells, choice.compact);
     for (std::size_t begin = first[rank]; begin < first[rank + 1];) {
       std::size_t end = begin;
       std::uint64_t entries = 0;
@@ -133,8 +156,9 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
                                .symbol = dataset.header().genes[block[i]],
                                .rna = std::move(rna[i]),
                                .rp = std::move(rp[i]),
-                               .rp_background = atac ? dataset.header().rp_background.at(block[i]) : 0.0f};
-        mine.push_back(writer.add(expressed_cells(gene, cells, atac)));
+                               .rp_background = atac ? dataset.header().rp_background.at(block[i]) : 0.0f,
+                               .rna_background = dataset.header().rna_background.at(block[i])};
+        mine.push_back(writer.add(cells_of(gene, cells, choice)));
       }
       begin = end;
     }
@@ -152,7 +176,9 @@ ColumnStore::ColumnStore(const store::Dataset& dataset, std::span<const std::uin
   open(stored);
 }
 
-ColumnStore::ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given, bool atac, bool compact) {
+ColumnStore::ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given,
+                         const ColumnChoice& choice) {
+  cells_ = cells;
   blocks_ = blocks_of(cells);
   std::vector<std::uint32_t> indices;
   for (const SamplerGene& gene : given) {
@@ -161,14 +187,14 @@ ColumnStore::ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given
   enter(indices, 0);
   std::uint64_t room = 0;
   for (const SamplerGene& gene : given) {
-    room += largest_columns(gene.rna.cell.size(), cells, atac);
+    room += largest_columns(choice.every_cell ? cells : gene.rna.cell.size(), cells, choice.atac);
   }
   memory_ = comm::private_memory(room);
-  ColumnWriter writer(memory_.bytes(), 0, room, cells, compact);
+  ColumnWriter writer(memory_.bytes(), 0, room, cells, choice.compact);
   std::vector<StoredColumns> stored;
   for (const SamplerGene& gene : given) {
     if (place_[gene.index] == stored.size()) {
-      stored.push_back(writer.add(expressed_cells(gene, cells, atac)));
+      stored.push_back(writer.add(cells_of(gene, cells, choice)));
     }
   }
   bytes_ = writer.used();

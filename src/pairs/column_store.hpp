@@ -15,15 +15,23 @@
 
 namespace mgrn::pairs {
 
+/// What is held of each gene.
+struct ColumnChoice {
+  bool atac = true;         ///< regulatory potentials beside the RNA
+  bool compact = false;     ///< 16 bits where a gene's values allow them
+  bool every_cell = false;  ///< values of every cell, found by its number; else of expressed cells, by rank
+};
+
 /// Columns of the genes, in the order asked for, repeats left out.
 class ColumnStore {
  public:
   ColumnStore() = default;
   /// Collective.
-  ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> genes, bool atac, bool compact,
+  ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const ColumnChoice& choice,
               comm::Communicator& communicator);
-  ColumnStore(std::uint32_t cells, std::span<const SamplerGene> genes, bool atac, bool compact);
+  ColumnStore(std::uint32_t cells, std::span<const SamplerGene> genes, const ColumnChoice& choice);
 
+  std::uint32_t cells() const { return cells_; }  ///< of the dataset
   std::size_t blocks() const { return blocks_; }  ///< of each cell set
   /// Null for a gene that was not loaded.
   const GeneColumns* find(std::uint32_t gene) const {
@@ -40,6 +48,7 @@ class ColumnStore {
   void open(std::span<const StoredColumns> stored);
 
   comm::SharedMemory memory_;
+  std::uint32_t cells_ = 0;
   std::size_t blocks_ = 0;
   std::uint64_t bytes_ = 0;
   std::vector<GeneColumns> columns_;

@@ -13,6 +13,7 @@ namespace mgrn::pairs {
 
 Coverage measure_coverage(const Sampler& sampler, std::span<const Edge> pairs) {
   Coverage result;
+  result.cells = sampler.options().pair_cells;
   result.pairs = pairs.size();
   result.sample_cells = static_cast<std::uint32_t>(sampler.options().cells);
   if (pairs.empty()) {
@@ -21,7 +22,7 @@ Coverage measure_coverage(const Sampler& sampler, std::span<const Edge> pairs) {
   std::vector<std::uint32_t> shared;
   shared.reserve(pairs.size());
   for (const Edge& pair : pairs) {
-    shared.push_back(sampler.shared_cells(pair.tf, pair.gene));
+    shared.push_back(sampler.pair_cells(pair.tf, pair.gene));
     result.without_cells += shared.back() == 0 ? 1 : 0;
     result.below_sample += shared.back() > 0 && shared.back() < result.sample_cells ? 1 : 0;
   }
@@ -39,6 +40,28 @@ Coverage measure_coverage(const Sampler& sampler, std::span<const Edge> pairs) {
   result.maximum = shared.back();
   return result;
 }
+
+namespace {
+
+struct RuleWords {
+  const char* value;  // of pairs.cells
+  const char* cells;
+  const char* none;
+};
+
+RuleWords words_of(PairCells rule) {
+  switch (rule) {
+    case PairCells::both:
+      return {"both", "shared cells", "share none"};
+    case PairCells::either:
+      return {"either", "cells with either gene", "have none"};
+    case PairCells::all:
+      return {"all", "cells", "have none"};
+  }
+  return {"all", "cells", "have none"};
+}
+
+}  // namespace
 
 NetworkRow network_row(const std::string& dataset_name, const store::DatasetHeader& dataset,
                        const RestrictedNetwork& network) {
@@ -64,7 +87,8 @@ base::Json to_json(const Coverage& coverage) {
           {"without_cells", coverage.without_cells},
           {"below_sample", coverage.below_sample},
           {"sample_cells", coverage.sample_cells},
-          {"shared_cells",
+          {"cells_drawn_from", words_of(coverage.cells).value},
+          {coverage.cells == PairCells::both ? "shared_cells" : "pair_cells",
            {{"minimum", coverage.minimum},
             {"quantile05", coverage.quantile05},
             {"quantile25", coverage.quantile25},
@@ -104,11 +128,12 @@ std::string to_text(const NetworkRow& row) {
       row.listed_tfs, row.tf_list_symbols, row.matched_symbols, row.network_symbols, row.unknown_edges);
   if (row.coverage) {
     const Coverage& c = *row.coverage;
+    const RuleWords words = words_of(c.cells);
     text += fmt::format(
-        "shared cells of the {} positive pairs: median {}, 5 to 95 % {} to {}, largest {}; "
-        "{} pairs share none, {} fewer than a sample's {}\n",
-        c.pairs, c.median, c.quantile05, c.quantile95, c.maximum, c.without_cells, c.below_sample,
-        c.sample_cells);
+        "{} of the {} positive pairs: median {}, 5 to 95 % {} to {}, largest {}; "
+        "{} pairs {}, {} fewer than a sample's {}\n",
+        words.cells, c.pairs, c.median, c.quantile05, c.quantile95, c.maximum, c.without_cells, words.none,
+        c.below_sample, c.sample_cells);
   }
   return text;
 }

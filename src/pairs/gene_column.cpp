@@ -57,9 +57,9 @@ Coding choose_coding(std::span<const float> values, bool compact) {
   return {};
 }
 
-std::uint64_t largest_columns(std::uint64_t expressed, std::uint64_t cells, bool atac) {
+std::uint64_t largest_columns(std::uint64_t values, std::uint64_t cells, bool atac) {
   return whole_lines(blocks_of(cells) * sizeof(CellBlock)) +
-         whole_lines(expressed * (atac ? 2 : 1) * sizeof(float));
+         whole_lines(values * (atac ? 2 : 1) * sizeof(float));
 }
 
 ColumnWriter::ColumnWriter(std::span<std::byte> memory, std::uint64_t first, std::uint64_t last,
@@ -78,19 +78,19 @@ std::byte* ColumnWriter::take(std::uint64_t bytes, std::uint64_t& at) {
   return memory_.data() + at;
 }
 
-StoredColumns ColumnWriter::add(const ExpressedCells& gene) {
+StoredColumns ColumnWriter::add(const GeneCells& gene) {
   StoredColumns stored;
-  stored.count = static_cast<std::uint32_t>(gene.cells.size());
+  stored.count = static_cast<std::uint32_t>(gene.rna.size());
   stored.rna = choose_coding(gene.rna, compact_);
   stored.rp = choose_coding(gene.rp, compact_);
   if (stored.rna.exact() || stored.rp.exact()) {
     stored.rna = stored.rp = {};
   }
   auto* blocks = reinterpret_cast<CellBlock*>(take(blocks_of(cells_) * sizeof(CellBlock), stored.cells_at));
-  write_cells({blocks, blocks_of(cells_)}, gene.cells);
+  write_cells({blocks, blocks_of(cells_)}, gene.expressed);
   const std::size_t each = gene.rp.empty() ? 1 : 2;
-  std::byte* to = take(gene.cells.size() * each * stored.rna.width(), stored.values_at);
-  for (std::size_t i = 0; i < gene.cells.size(); ++i) {
+  std::byte* to = take(gene.rna.size() * each * stored.rna.width(), stored.values_at);
+  for (std::size_t i = 0; i < gene.rna.size(); ++i) {
     encode(stored.rna, to, each * i, gene.rna[i]);
     if (each == 2) {
       encode(stored.rp, to, 2 * i + 1, gene.rp[i]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One gene's cells and values, laid out for random access in a block of memory that ranks may share. Samples
-// are drawn from cells in which the gene is expressed, so values of other cells are not held, its regulatory
-// potential there among them; a cell's two values lie side by side, in one cache line. Internal to the room.
+// One gene's cells and values, laid out for random access in a block of memory that ranks may share. Where
+// samples are drawn from cells that express both genes, values of other cells are not held, the regulatory
+// potential there among them; else those of every cell are. A cell's two values lie side by side, in one
+// cache line. Internal to the room.
 #pragma once
 
 #include <cstddef>
@@ -31,9 +32,9 @@ inline constexpr float kLargestStep = 0x1p-9f;
 /// clipped to 20). A function of the values alone.
 Coding choose_coding(std::span<const float> values, bool compact);
 
-/// What a gene is in its expressed cells, ascending.
-struct ExpressedCells {
-  std::vector<std::uint32_t> cells;
+/// A gene's cells, ascending, and its values: one for each of them, or one for every cell of the dataset.
+struct GeneCells {
+  std::vector<std::uint32_t> expressed;
   std::vector<float> rna;
   std::vector<float> rp;  ///< empty without ATAC
 };
@@ -41,15 +42,14 @@ struct ExpressedCells {
 /// A gene's columns as they lie in memory; offsets in bytes from the start of the memory. Plain data: ranks
 /// send it.
 struct StoredColumns {
-  std::uint64_t cells_at = 0;  ///< of the cell set
-  std::uint64_t values_at =
-      0;                    ///< of the values: RNA, then RP where there is any, of one member after another
-  std::uint32_t count = 0;  ///< members
-  Coding rna, rp;           ///< both 16 bits, or both floats
+  std::uint64_t cells_at = 0;   ///< of the cell set
+  std::uint64_t values_at = 0;  ///< of the values: RNA, then RP where there is any, of one cell after another
+  std::uint32_t count = 0;      ///< cells with values
+  Coding rna, rp;               ///< both 16 bits, or both floats
 };
 
-/// Bytes that the columns of a gene with so many expressed cells may take at most, alignment included.
-std::uint64_t largest_columns(std::uint64_t expressed, std::uint64_t cells, bool atac);
+/// Bytes that the columns of a gene with so many cells' values may take at most, alignment included.
+std::uint64_t largest_columns(std::uint64_t values, std::uint64_t cells, bool atac);
 
 /// Appends columns to a part of the memory.
 class ColumnWriter {
@@ -58,7 +58,7 @@ class ColumnWriter {
   ColumnWriter(std::span<std::byte> memory, std::uint64_t first, std::uint64_t last, std::uint32_t cells,
                bool compact);
 
-  StoredColumns add(const ExpressedCells& gene);
+  StoredColumns add(const GeneCells& gene);
   std::uint64_t used() const { return next_ - first_; }
 
  private:
@@ -79,7 +79,7 @@ struct GeneColumns {
   std::uint32_t count = 0;
   Coding rna, rp;
 
-  /// Bytes of one member's values.
+  /// Bytes of one cell's values.
   std::size_t value_bytes(bool atac) const { return (atac ? 2 : 1) * std::size_t{rna.width()}; }
 };
 

@@ -19,7 +19,7 @@ namespace {
 /// What a thread needs while it draws; kept between calls so that a sample allocates nothing.
 struct Scratch {
   SelectIndex index;
-  std::vector<std::uint32_t> members;  // places of all shared cells, where listing them is faster
+  std::vector<std::uint32_t> members;  // places of all cells to draw from, where listing them is faster
   RankDraw draw;
 };
 
@@ -149,11 +149,26 @@ void validate(const SamplerOptions& options, const store::Dataset& dataset) {
   }
 }
 
-bool is_compact(Precision precision, std::uint64_t cells) {
-  return precision == Precision::int16 || (precision == Precision::automatic && cells >= kCompactFrom);
+ColumnChoice column_choice(const SamplerOptions& options, std::uint64_t cells) {
+  return {.atac = options.atac,
+          .compact = options.precision == Precision::int16 ||
+                     (options.precision == Precision::automatic && cells >= kCompactFrom),
+          .every_cell = options.pair_cells != PairCells::both};
 }
 
 }  // namespace
+
+std::string wanted_cell(PairCells rule) {
+  switch (rule) {
+    case PairCells::both:
+      return "a cell that expresses both genes";
+    case PairCells::either:
+      return "a cell that expresses either gene";
+    case PairCells::all:
+      return "a cell";
+  }
+  return "a cell";
+}
 
 struct Sampler::State {
   State(const std::string& dataset_id, const SamplerOptions& chosen)
@@ -185,17 +200,23 @@ struct Sampler::State {
     return hash;
   }
 
-  /// The places of the sample's cells. False when the genes share none.
+  bool draws_from_all() const { return options.pair_cells == PairCells::all; }
+  const CombinedCellsKernels& combined_cells() const {
+    return options.pair_cells == PairCells::both ? sampler_kernels().both : sampler_kernels().either;
+  }
+
+  /// The places of the sample's cells. False when there are none to draw from.
   bool draw(const SampleName& name, DrawnSample& drawn) const {
     drawn.tf = &at(name.tf);
     drawn.gene = &at(name.gene);
     const CellBlock* a = drawn.tf->cells;
     const CellBlock* b = drawn.gene->cells;
-    const SamplerKernels& kernels = sampler_kernels();
+    const CombinedCellsKernels& kernels = combined_cells();
     Scratch& memory = scratch();
     const std::size_t blocks = columns.blocks();
     memory.index.resize(blocks);
-    const std::uint32_t count = kernels.intersect(a, b, blocks, memory.index.before.data());
+    const std::uint32_t count =
+        draws_from_all() ? columns.cells() : kernels.running_counts(a, b, blocks, memory.index.before.data());
     if (count == 0) {
       return false;
     }
@@ -215,7 +236,9 @@ struct Sampler::State {
       memory.draw.shuffle(ranks, base::NameHash(pair).add("order").add(name.variant).value());
     }
     drawn.places.resize(ranks.size());
-    if (listing_is_faster(blocks, ranks.size())) {
+    if (draws_from_all()) {
+      std::transform(ranks.begin(), ranks.end(), drawn.places.begin(), place_of);
+    } else if (listing_is_faster(blocks, ranks.size())) {
       memory.members.resize(std::max<std::size_t>(memory.members.size(), count + kListOverrun));
       kernels.list(a, b, blocks, memory.members.data());
       for (std::size_t i = 0; i < ranks.size(); ++i) {
@@ -232,6 +255,11 @@ struct Sampler::State {
     const SamplerKernels& kernels = sampler_kernels();
     drawn.tf_index.resize(drawn.places.size());
     drawn.gene_index.resize(drawn.places.size());
+    if (options.pair_cells != PairCells::both) {  // values of every cell are held, by its number
+      std::transform(drawn.places.begin(), drawn.places.end(), drawn.tf_index.begin(), cell_of);
+      drawn.gene_index = drawn.tf_index;
+      return;
+    }
     kernels.rank(drawn.tf->cells, drawn.places, drawn.tf_index.data());
     kernels.rank(drawn.gene->cells, drawn.places, drawn.gene_index.data());
   }
@@ -276,8 +304,7 @@ Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> g
   comm::agree(communicator, [&] { validate(options, dataset); });
   const store::DatasetHeader& header = dataset.header();
   state_ = std::make_unique<State>(header.id, options);
-  state_->columns =
-      ColumnStore(dataset, genes, options.atac, is_compact(options.precision, dataset.cells()), communicator);
+  state_->columns = ColumnStore(dataset, genes, column_choice(options, dataset.cells()), communicator);
   for (const std::uint32_t gene : genes) {
     state_->name_gene(gene, header.genes.at(gene));
   }
@@ -287,7 +314,7 @@ Sampler::Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<c
                  const SamplerOptions& options) {
   validate(options);
   state_ = std::make_unique<State>(dataset_id, options);
-  state_->columns = ColumnStore(cells, genes, options.atac, is_compact(options.precision, cells));
+  state_->columns = ColumnStore(cells, genes, column_choice(options, cells));
   for (const SamplerGene& gene : genes) {
     state_->name_gene(gene.index, gene.symbol);
   }
@@ -299,9 +326,20 @@ const SamplerOptions& Sampler::options() const {
   return state_->options;
 }
 
-std::uint32_t Sampler::shared_cells(std::uint32_t tf, std::uint32_t gene) const {
-  return sampler_kernels().count_shared(state_->at(tf).cells, state_->at(gene).cells,
-                                        state_->columns.blocks());
+std::uint32_t Sampler::pair_cells(std::uint32_t tf, std::uint32_t gene) const {
+  const GeneColumns& a = state_->at(tf);
+  const GeneColumns& b = state_->at(gene);
+  return state_->draws_from_all()
+             ? state_->columns.cells()
+             : state_->combined_cells().count(a.cells, b.cells, state_->columns.blocks());
+}
+
+bool Sampler::has_sample(std::uint32_t tf, std::uint32_t gene) const {
+  return pair_cells(tf, gene) > 0;
+}
+
+std::size_t Sampler::sample_size() const {
+  return state_->sample_size();
 }
 
 bool Sampler::has_sample(std::uint32_t tf, std::uint32_t gene) const {

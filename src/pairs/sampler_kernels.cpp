@@ -40,35 +40,47 @@ MGRN_INLINE std::uint32_t count_bits(std::uint64_t word) {
   return static_cast<std::uint32_t>(__builtin_popcountll(word));
 }
 
-MGRN_INLINE std::uint32_t shared_in_block(const CellBlock& a, const CellBlock& b) {
-  return count_bits(a.words[0] & b.words[0] & kNoHeader) + count_bits(a.words[1] & b.words[1]) +
-         count_bits(a.words[2] & b.words[2]) + count_bits(a.words[3] & b.words[3]);
+struct InBoth {
+  MGRN_INLINE static std::uint64_t of(std::uint64_t a, std::uint64_t b) { return a & b; }
+};
+struct InEither {
+  MGRN_INLINE static std::uint64_t of(std::uint64_t a, std::uint64_t b) { return a | b; }
+};
+
+template <typename Combined>
+MGRN_INLINE std::uint32_t count_in_block(const CellBlock& a, const CellBlock& b) {
+  return count_bits(Combined::of(a.words[0], b.words[0]) & kNoHeader) +
+         count_bits(Combined::of(a.words[1], b.words[1])) + count_bits(Combined::of(a.words[2], b.words[2])) +
+         count_bits(Combined::of(a.words[3], b.words[3]));
 }
 
-MGRN_INLINE std::uint32_t count_shared_of(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
+template <typename Combined>
+MGRN_INLINE std::uint32_t count_of(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
   std::uint32_t count = 0;
   for (std::size_t block = 0; block < blocks; ++block) {
-    count += shared_in_block(a[block], b[block]);
+    count += count_in_block<Combined>(a[block], b[block]);
   }
   return count;
 }
 
-MGRN_INLINE std::uint32_t intersect_of(const CellBlock* a, const CellBlock* b, std::size_t blocks,
-                                       std::uint32_t* before) {
+template <typename Combined>
+MGRN_INLINE std::uint32_t running_counts_of(const CellBlock* a, const CellBlock* b, std::size_t blocks,
+                                            std::uint32_t* before) {
   std::uint32_t count = 0;
   for (std::size_t block = 0; block < blocks; ++block) {
     before[block] = count;
-    count += shared_in_block(a[block], b[block]);
+    count += count_in_block<Combined>(a[block], b[block]);
   }
   return count;
 }
 
+template <typename Combined>
 MGRN_INLINE void list_of(const CellBlock* a, const CellBlock* b, std::size_t blocks, std::uint32_t* places) {
   for (std::size_t block = 0; block < blocks; ++block) {
     for (std::uint32_t word = 0; word < 4; ++word) {
       const auto first = static_cast<std::uint32_t>(block * 256) + word * 64;
-      const std::uint64_t shared = a[block].words[word] & b[block].words[word];
-      for (std::uint64_t bits = word == 0 ? shared & kNoHeader : shared; bits != 0; bits &= bits - 1) {
+      const std::uint64_t cells = Combined::of(a[block].words[word], b[block].words[word]);
+      for (std::uint64_t bits = word == 0 ? cells & kNoHeader : cells; bits != 0; bits &= bits - 1) {
         *places++ = first + static_cast<std::uint32_t>(__builtin_ctzll(bits));
       }
     }
@@ -86,7 +98,7 @@ struct PortableSearch {
   }
 };
 
-/// The last block with at most `rank` shared cells before it. A comparison with 16 numbers at once instead of
+/// The last block with at most `rank` cells before it. A comparison with 16 numbers at once instead of
 /// a binary search, whose every step depends on the last.
 template <typename Search>
 MGRN_INLINE std::size_t block_of(const SelectIndex& index, std::uint32_t rank) {
@@ -99,16 +111,17 @@ MGRN_INLINE std::size_t block_of(const SelectIndex& index, std::uint32_t rank) {
   return fine + Search::at_most(index.before.data() + fine, rank) - 1;
 }
 
-template <typename Bits, typename Search>
+template <typename Combined, typename Bits, typename Search>
 MGRN_INLINE void select_of(const CellBlock* a, const CellBlock* b, const SelectIndex& index,
                            std::span<const std::uint32_t> ranks, std::uint32_t* places) {
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     const std::size_t block = block_of<Search>(index, ranks[i]);
     const std::uint32_t within = ranks[i] - index.before[block];
     // Without branches: in which word the cell is nobody can predict.
-    const std::uint64_t words[4] = {
-        a[block].words[0] & b[block].words[0] & kNoHeader, a[block].words[1] & b[block].words[1],
-        a[block].words[2] & b[block].words[2], a[block].words[3] & b[block].words[3]};
+    const std::uint64_t words[4] = {Combined::of(a[block].words[0], b[block].words[0]) & kNoHeader,
+                                    Combined::of(a[block].words[1], b[block].words[1]),
+                                    Combined::of(a[block].words[2], b[block].words[2]),
+                                    Combined::of(a[block].words[3], b[block].words[3])};
     std::uint32_t below[4] = {0, count_bits(words[0]), 0, 0};
     below[2] = below[1] + count_bits(words[1]);
     below[3] = below[2] + count_bits(words[2]);
@@ -143,11 +156,15 @@ MGRN_INLINE void ranks_of(const CellBlock* cells, std::span<const std::uint32_t>
   }
 }
 
+template <typename Combined>
+constexpr CombinedCellsKernels kPortableCells{.count = count_of<Combined>,
+                                              .running_counts = running_counts_of<Combined>,
+                                              .list = list_of<Combined>,
+                                              .select = select_of<Combined, PortableBits, PortableSearch>};
+
 constexpr SamplerKernels kPortable{.name = "portable",
-                                   .count_shared = count_shared_of,
-                                   .intersect = intersect_of,
-                                   .list = list_of,
-                                   .select = select_of<PortableBits, PortableSearch>,
+                                   .both = kPortableCells<InBoth>,
+                                   .either = kPortableCells<InEither>,
                                    .rank = ranks_of<PortableBits>};
 
 #if defined(__x86_64__)
@@ -164,12 +181,14 @@ struct Bmi2Bits {
   }
 };
 
-MGRN_BMI2 std::uint32_t count_shared_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
-  return count_shared_of(a, b, blocks);
+template <typename Combined>
+MGRN_BMI2 std::uint32_t count_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
+  return count_of<Combined>(a, b, blocks);
 }
-MGRN_BMI2 std::uint32_t intersect_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blocks,
-                                       std::uint32_t* before) {
-  return intersect_of(a, b, blocks, before);
+template <typename Combined>
+MGRN_BMI2 std::uint32_t running_counts_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blocks,
+                                            std::uint32_t* before) {
+  return running_counts_of<Combined>(a, b, blocks, before);
 }
 
 struct Avx2Search {
@@ -184,9 +203,10 @@ struct Avx2Search {
   }
 };
 
+template <typename Combined>
 MGRN_BMI2 void select_bmi2(const CellBlock* a, const CellBlock* b, const SelectIndex& index,
                            std::span<const std::uint32_t> ranks, std::uint32_t* places) {
-  select_of<Bmi2Bits, Avx2Search>(a, b, index, ranks, places);
+  select_of<Combined, Bmi2Bits, Avx2Search>(a, b, index, ranks, places);
 }
 
 /// For each byte the places of its bits, one per byte from the lowest on.
@@ -203,21 +223,22 @@ constexpr std::array<std::uint64_t, 256> kBitPlaces = [] {
   return table;
 }();
 
+template <typename Combined>
 MGRN_BMI2 void list_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blocks, std::uint32_t* places) {
   // Eight places are written for each byte, whatever is set in it: without a branch nothing is mispredicted,
   // and the next byte's overwrite what was too much.
   for (std::size_t block = 0; block < blocks; ++block) {
     for (std::uint32_t word = 0; word < 4; ++word) {
-      std::uint64_t shared = a[block].words[word] & b[block].words[word];
+      std::uint64_t cells = Combined::of(a[block].words[word], b[block].words[word]);
       std::uint32_t bytes = 8;
       __m256i first = _mm256_set1_epi32(static_cast<int>(block * 256 + word * 64));
       if (word == 0) {
-        shared >>= kHeaderBits;
+        cells >>= kHeaderBits;
         bytes = 4;
         first = _mm256_add_epi32(first, _mm256_set1_epi32(kHeaderBits));
       }
-      for (std::uint32_t byte = 0; byte < bytes; ++byte, shared >>= 8) {
-        const auto bits = static_cast<std::uint8_t>(shared);
+      for (std::uint32_t byte = 0; byte < bytes; ++byte, cells >>= 8) {
+        const auto bits = static_cast<std::uint8_t>(cells);
         const __m256i bit_places =
             _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(kBitPlaces[bits])));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(places), _mm256_add_epi32(first, bit_places));
@@ -232,26 +253,37 @@ MGRN_BMI2 void rank_bmi2(const CellBlock* cells, std::span<const std::uint32_t> 
                          std::uint32_t* index) {
   ranks_of<Bmi2Bits>(cells, places, index);
 }
-constexpr SamplerKernels kBmi2{.name = "avx2",
-                               .count_shared = count_shared_bmi2,
-                               .intersect = intersect_bmi2,
-                               .list = list_bmi2,
-                               .select = select_bmi2,
-                               .rank = rank_bmi2};
+
+template <typename Combined>
+constexpr CombinedCellsKernels kBmi2Cells{.count = count_bmi2<Combined>,
+                                          .running_counts = running_counts_bmi2<Combined>,
+                                          .list = list_bmi2<Combined>,
+                                          .select = select_bmi2<Combined>};
+
+constexpr SamplerKernels kBmi2{
+    .name = "avx2", .both = kBmi2Cells<InBoth>, .either = kBmi2Cells<InEither>, .rank = rank_bmi2};
 
 // ---- AVX-512 with population count of vectors ----------------------------------------------------------
 
 #define MGRN_AVX512 \
   __attribute__((target("avx2,popcnt,bmi,bmi2,avx512f,avx512vl,avx512bw,avx512dq,avx512vpopcntdq")))
 
-// Shared cells in each of four blocks, in order.
-MGRN_AVX512 MGRN_INLINE __m256i shared_in_four(const CellBlock* a, const CellBlock* b) {
+MGRN_AVX512 MGRN_INLINE __m512i combine(InBoth, __m512i a, __m512i b) {
+  return _mm512_and_si512(a, b);
+}
+MGRN_AVX512 MGRN_INLINE __m512i combine(InEither, __m512i a, __m512i b) {
+  return _mm512_or_si512(a, b);
+}
+
+// Cells in each of four blocks, in order.
+template <typename Combined>
+MGRN_AVX512 MGRN_INLINE __m256i count_in_four(const CellBlock* a, const CellBlock* b) {
   const __m512i no_header = _mm512_set_epi64(-1, -1, -1, static_cast<long long>(kNoHeader), -1, -1, -1,
                                              static_cast<long long>(kNoHeader));
   const __m512i first = _mm512_popcnt_epi64(
-      _mm512_and_si512(_mm512_and_si512(_mm512_load_si512(a), _mm512_load_si512(b)), no_header));
+      _mm512_and_si512(combine(Combined(), _mm512_load_si512(a), _mm512_load_si512(b)), no_header));
   const __m512i second = _mm512_popcnt_epi64(
-      _mm512_and_si512(_mm512_and_si512(_mm512_load_si512(a + 2), _mm512_load_si512(b + 2)), no_header));
+      _mm512_and_si512(combine(Combined(), _mm512_load_si512(a + 2), _mm512_load_si512(b + 2)), no_header));
   // Pairs of words, then pairs of pairs: blocks (0, 2 | 0, 2 | 1, 3 | 1, 3), each halved over two lanes.
   const __m512i pairs =
       _mm512_add_epi64(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
@@ -260,28 +292,30 @@ MGRN_AVX512 MGRN_INLINE __m256i shared_in_four(const CellBlock* a, const CellBlo
   return _mm512_castsi512_si256(_mm512_permutexvar_epi64(_mm512_set_epi64(0, 0, 0, 0, 5, 1, 4, 0), sums));
 }
 
-MGRN_AVX512 std::uint32_t count_shared_avx512(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
+template <typename Combined>
+MGRN_AVX512 std::uint32_t count_avx512(const CellBlock* a, const CellBlock* b, std::size_t blocks) {
   const __m512i no_header = _mm512_set_epi64(-1, -1, -1, static_cast<long long>(kNoHeader), -1, -1, -1,
                                              static_cast<long long>(kNoHeader));
   __m512i sum = _mm512_setzero_si512();
   std::size_t block = 0;
   for (; block + 2 <= blocks; block += 2) {
-    const __m512i both = _mm512_and_si512(_mm512_load_si512(a + block), _mm512_load_si512(b + block));
-    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_and_si512(both, no_header)));
+    const __m512i cells = combine(Combined(), _mm512_load_si512(a + block), _mm512_load_si512(b + block));
+    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_and_si512(cells, no_header)));
   }
   return static_cast<std::uint32_t>(_mm512_reduce_add_epi64(sum)) +
-         count_shared_of(a + block, b + block, blocks - block);
+         count_of<Combined>(a + block, b + block, blocks - block);
 }
 
-MGRN_AVX512 std::uint32_t intersect_avx512(const CellBlock* a, const CellBlock* b, std::size_t blocks,
-                                           std::uint32_t* before) {
+template <typename Combined>
+MGRN_AVX512 std::uint32_t running_counts_avx512(const CellBlock* a, const CellBlock* b, std::size_t blocks,
+                                                std::uint32_t* before) {
   const __m256i zero = _mm256_setzero_si256();
   const __m256i last = _mm256_set1_epi64x(3);
   __m256i count = zero;  // in every lane
   std::size_t block = 0;
   for (; block + 4 <= blocks; block += 4) {
     // Running sums of four numbers in two steps.
-    __m256i sums = shared_in_four(a + block, b + block);
+    __m256i sums = count_in_four<Combined>(a + block, b + block);
     sums = _mm256_add_epi64(sums, _mm256_alignr_epi64(sums, zero, 3));
     sums = _mm256_add_epi64(sums, _mm256_alignr_epi64(sums, zero, 2));
     const __m256i earlier = _mm256_add_epi64(count, _mm256_alignr_epi64(sums, zero, 3));
@@ -291,7 +325,7 @@ MGRN_AVX512 std::uint32_t intersect_avx512(const CellBlock* a, const CellBlock* 
   auto total = static_cast<std::uint32_t>(_mm256_extract_epi64(count, 0));
   for (; block < blocks; ++block) {
     before[block] = total;
-    total += shared_in_block(a[block], b[block]);
+    total += count_in_block<Combined>(a[block], b[block]);
   }
   return total;
 }
@@ -336,12 +370,14 @@ MGRN_AVX512 void rank_avx512(const CellBlock* cells, std::span<const std::uint32
   ranks_of<Bmi2Bits>(cells, places.subspan(i), index + i);
 }
 
-constexpr SamplerKernels kAvx512{.name = "avx512",
-                                 .count_shared = count_shared_avx512,
-                                 .intersect = intersect_avx512,
-                                 .list = list_bmi2,
-                                 .select = select_bmi2,
-                                 .rank = rank_avx512};
+template <typename Combined>
+constexpr CombinedCellsKernels kAvx512Cells{.count = count_avx512<Combined>,
+                                            .running_counts = running_counts_avx512<Combined>,
+                                            .list = list_bmi2<Combined>,
+                                            .select = select_bmi2<Combined>};
+
+constexpr SamplerKernels kAvx512{
+    .name = "avx512", .both = kAvx512Cells<InBoth>, .either = kAvx512Cells<InEither>, .rank = rank_avx512};
 
 // AMD's first two Zen generations have bit deposit in microcode, slower than the portable loop.
 bool has_bmi2() {

@@ -12,8 +12,8 @@
 
 namespace mgrn::pairs {
 
-/// Finds the block of a shared cell: the counts that intersect() gives, and every 16th and 256th of them,
-/// each filled up to whole groups of 16 with a number that no rank reaches.
+/// Finds the block of a cell by its rank: the counts that running_counts() gives, and every 16th and 256th of
+/// them, each filled up to whole groups of 16 with a number that no rank reaches.
 struct SelectIndex {
   std::vector<std::uint32_t> before;
   std::vector<std::uint32_t> every16;
@@ -21,25 +21,31 @@ struct SelectIndex {
 
   /// Room for the counts of so many blocks, in `before`.
   void resize(std::size_t blocks);
-  /// After intersect() has filled `before`.
+  /// After running_counts() has filled `before`.
   void finish(std::size_t blocks);
 };
 
 inline constexpr std::size_t kListOverrun = 8;
 
-/// One variant of the loops. Blocks of two sets are as many, those of one dataset.
-struct SamplerKernels {
-  const char* name;
-  /// Cells that are in both sets.
-  std::uint32_t (*count_shared)(const CellBlock* a, const CellBlock* b, std::size_t blocks);
-  /// The same; before[i] becomes the number of shared cells in earlier blocks.
-  std::uint32_t (*intersect)(const CellBlock* a, const CellBlock* b, std::size_t blocks,
-                             std::uint32_t* before);
-  /// The places of all shared cells, ascending, and up to kListOverrun elements of anything behind them.
+/// The loops over the cells that two sets give together: those in both, or those in either. Blocks of the two
+/// are as many, those of one dataset.
+struct CombinedCellsKernels {
+  std::uint32_t (*count)(const CellBlock* a, const CellBlock* b, std::size_t blocks);
+  /// The same; before[i] becomes the number of cells in earlier blocks.
+  std::uint32_t (*running_counts)(const CellBlock* a, const CellBlock* b, std::size_t blocks,
+                                  std::uint32_t* before);
+  /// The places of all cells, ascending, and up to kListOverrun elements of anything behind them.
   void (*list)(const CellBlock* a, const CellBlock* b, std::size_t blocks, std::uint32_t* places);
-  /// places[i]: where the cell with ranks[i] shared cells below it is. Cheaper than a list for large sets.
+  /// places[i]: where the cell with ranks[i] cells below it is. Cheaper than a list for large sets.
   void (*select)(const CellBlock* a, const CellBlock* b, const SelectIndex& index,
                  std::span<const std::uint32_t> ranks, std::uint32_t* places);
+};
+
+/// One variant of the loops.
+struct SamplerKernels {
+  const char* name;
+  CombinedCellsKernels both;    ///< cells that are in both sets
+  CombinedCellsKernels either;  ///< cells that are in at least one
   /// index[i]: which of a gene's values belong to the cell at places[i], which the set contains.
   void (*rank)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t* index);
 };
@@ -49,7 +55,7 @@ const SamplerKernels& sampler_kernels();
 /// All variants that this processor can run, the portable one first; for tests.
 std::vector<const SamplerKernels*> all_sampler_kernels();
 
-/// Whether N cells are found faster by listing all shared cells than by selecting each.
+/// Whether N cells are found faster by listing all that there are than by selecting each.
 bool listing_is_faster(std::size_t blocks, std::size_t wanted);
 
 }  // namespace mgrn::pairs

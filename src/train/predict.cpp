@@ -32,7 +32,7 @@ SourcePaths paths_of(const Settings& settings, const PredictRequest& request) {
 
 struct Candidates {
   Source source;                 // header and network
-  std::vector<VotedPair> pairs;  // with shared cells
+  std::vector<VotedPair> pairs;  // with cells to draw from
   std::uint64_t all = 0;         // without regard to cells
 };
 
@@ -54,7 +54,7 @@ void load_samples(const Settings& settings, const PredictRequest& request, Sourc
   source.sampler = method_of(settings).samples(settings, source.paths.dataset, std::move(all), communicator);
 }
 
-void list_candidates(const PredictRequest& request, Candidates& found) {
+void list_candidates(const Settings& settings, const PredictRequest& request, Candidates& found) {
   const auto& tfs = tfs_of(found.source.network, request);
   const auto& genes = genes_of(found.source.network, request);
   for (const auto tf : tfs) {
@@ -70,7 +70,7 @@ void list_candidates(const PredictRequest& request, Candidates& found) {
   }
   if (found.pairs.empty()) {
     throw base::DataError(
-        {.what = "no candidate pair has a cell that expresses both genes",
+        {.what = "no candidate pair has " + pairs::wanted_cell(settings.pair_cells),
          .file = found.source.paths.dataset.string(),
          .expected = "at least one of " + std::to_string(found.all) + " pairs",
          .got = "none",
@@ -120,16 +120,15 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
   });
   load_samples(settings, request, found.source, communicator);
   comm::agree(communicator, [&] {
-    list_candidates(request, found);
+    list_candidates(settings, request, found);
     if (communicator.rank() == 0) {
       base::create_directories(request.out);
     }
   });
   comm::require_same(communicator, "engine", team->engine_name());
   base::info("scoring " + std::to_string(found.pairs.size()) + " of " + std::to_string(found.all) +
-             " candidate pairs, " + std::to_string(request.votes) +
-             " samples each; the others have no cell that "
-             "expresses both genes");
+             " candidate pairs, " + std::to_string(request.votes) + " samples each; the others do not have " +
+             pairs::wanted_cell(settings.pair_cells));
   const auto scores = vote(*team, *weights, found.pairs, pairs::Purpose::predict, request.votes, communicator,
                            "candidate pairs");
   comm::agree(communicator, [&] {

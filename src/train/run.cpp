@@ -170,8 +170,8 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
              " test pairs from " + std::to_string(task.sources.size()) + " dataset" +
              (task.sources.size() == 1 ? "" : "s"));
   if (const auto left_out = task.training_without_sample + task.validation_without_sample; left_out > 0) {
-    base::warn(std::to_string(left_out) +
-               " labelled pairs have no cell that expresses both genes and are left out of training");
+    base::warn(std::to_string(left_out) + " labelled pairs do not have " +
+               pairs::wanted_cell(settings.pair_cells) + " and are left out of training");
   }
   base::info("engine " + identity.engine + ", " + std::to_string(ranks) + " rank" + (ranks == 1 ? "" : "s") +
              " of " + std::to_string(settings.threads) + " thread" + (settings.threads == 1 ? "" : "s") +
@@ -399,7 +399,8 @@ class Run {
     });
     const auto unscored = [](const TaskPair& pair) { return !pair.has_sample; };
     if (const auto count = std::count_if(task_.test.begin(), task_.test.end(), unscored); count > 0) {
-      base::warn(std::to_string(count) + " test pairs have no cell that expresses both genes and score 0");
+      base::warn(std::to_string(count) + " test pairs do not have " +
+                 pairs::wanted_cell(settings_.pair_cells) + " and score 0");
     }
     return result;
   }

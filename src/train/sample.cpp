@@ -81,11 +81,12 @@ SampleTable make_sample(const Settings& settings, const SampleRequest& request) 
   std::vector<std::uint32_t> cells(count);
   sample.values.resize(count * static_cast<std::size_t>(sample.width));
   if (!sampler->draw(name, cells) || !sampler->gather(name, sample.values)) {
-    throw base::DataError({.what = "the pair has no sample",
-                           .file = file.string(),
-                           .expected = "a cell that expresses both " + request.tf + " and " + request.gene,
-                           .got = "none",
-                           .hint = "choose another pair; such pairs are left out of training and score 0"});
+    throw base::DataError(
+        {.what = "the pair has no sample",
+         .file = file.string(),
+         .expected = pairs::wanted_cell(settings.pair_cells) + ", " + request.tf + " and " + request.gene,
+         .got = "none",
+         .hint = "choose another pair; such pairs are left out of training and score 0"});
   }
   for (const auto cell : cells) {
     sample.barcodes.push_back(header.barcodes[cell]);

@@ -60,7 +60,7 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
           }
           if (pairs::gather_samples(wanted, std::span(inputs).first(samples * sample_size)) != samples) {
             throw base::InternalError(
-                {.what = "a pair without shared cells was to be scored", .hint = "report this as a defect"});
+                {.what = "a pair without cells was to be scored", .hint = "report this as a defect"});
           }
           std::fill(inputs.begin() + static_cast<std::ptrdiff_t>(samples * sample_size), inputs.end(), 0.0f);
           team.engine(thread).predict(parameters, team.micro_batch(), inputs,

@@ -202,7 +202,7 @@ void check(const Settings& settings, const Task& task) {
   if (settings.epochs > 0 && task.training.empty()) {
     throw base::DataError({.what = "there are no training pairs with cells",
                            .file = file,
-                           .expected = "at least one pair whose two genes are expressed in one cell",
+                           .expected = "at least one pair with cells to draw from (pairs.cells)",
                            .got = std::to_string(task.training_without_sample) + " pairs without such a cell",
                            .hint = "check the network against the dataset with `multigrnformer inspect`"});
   }
@@ -269,7 +269,8 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs:
                             .atac = settings.atac && dataset->header().has_atac,
                             .resample = settings.resample,
                             .seed = settings.seed,
-                            .precision = settings.precision},
+                            .precision = settings.precision,
+                            .pair_cells = settings.pair_cells},
       communicator);
 }
 

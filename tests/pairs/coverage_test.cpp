@@ -10,7 +10,7 @@ namespace mgrn::pairs {
 namespace {
 
 /// Gene i is expressed in the first i cells, so genes a and b share min(a, b).
-Sampler staircase(int cells) {
+Sampler staircase(int cells, PairCells rule = PairCells::both) {
   std::vector<SamplerGene> genes;
   for (std::uint32_t index = 0; index <= 100; ++index) {
     SamplerGene gene;
@@ -23,7 +23,7 @@ Sampler staircase(int cells) {
     }
     genes.push_back(gene);
   }
-  return {"id", 100, genes, {.cells = cells, .width = 4, .atac = false, .resample = {}, .seed = 1}};
+  return {"id", 100, genes, {.cells = cells, .atac = false, .pair_cells = rule}};
 }
 
 TEST(Coverage, CountsSharedCellsOverThePairs) {
@@ -45,6 +45,20 @@ TEST(Coverage, CountsSharedCellsOverThePairs) {
   EXPECT_EQ(coverage.quantile95, 94u);
   EXPECT_EQ(coverage.maximum, 99u);
   EXPECT_EQ(measure_coverage(sampler, {}).pairs, 0u);
+}
+
+TEST(Coverage, CountsTheCellsThatSamplesAreDrawnFromUnderEveryRule) {
+  const std::vector<Edge> pairs{{40, 10}, {20, 70}, {0, 0}};
+  const Coverage either = measure_coverage(staircase(30, PairCells::either), pairs);
+  EXPECT_EQ(either.minimum, 0u);
+  EXPECT_EQ(either.median, 40u);
+  EXPECT_EQ(either.maximum, 70u);
+  EXPECT_EQ(either.without_cells, 1u);
+  EXPECT_EQ(to_json(either).at("cells_drawn_from"), "either");
+  EXPECT_EQ(to_json(either).at("pair_cells").at("median"), 40);
+  const Coverage all = measure_coverage(staircase(30, PairCells::all), pairs);
+  EXPECT_EQ(all.minimum, 100u);
+  EXPECT_EQ(all.without_cells, 0u);
 }
 
 TEST(NetworkRow, TellsTable1sNumbersAsTextAndAsJson) {

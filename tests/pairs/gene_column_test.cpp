@@ -51,24 +51,24 @@ TEST(ColumnWriter, ColumnsGiveBackTheirValuesWithinHalfAStep) {
       for (const bool atac : {false, true}) {
         for (const bool compact : {false, true}) {
           base::PhiloxStream random(9, 9);
-          ExpressedCells gene;
+          GeneCells gene;
           for (std::uint32_t cell = 0; cell < kCells; ++cell) {
             if (random.uniform() < share) {
-              gene.cells.push_back(cell);
+              gene.expressed.push_back(cell);
             }
           }
-          if (!gene.cells.empty()) {
-            gene.rna = values_between(least, most, gene.cells.size());
+          if (!gene.expressed.empty()) {
+            gene.rna = values_between(least, most, gene.expressed.size());
             if (atac) {
-              gene.rp = values_between(-2 * most, 1.5f, gene.cells.size());
+              gene.rp = values_between(-2 * most, 1.5f, gene.expressed.size());
             }
           }
-          const auto memory = comm::private_memory(largest_columns(gene.cells.size(), kCells, atac));
+          const auto memory = comm::private_memory(largest_columns(gene.expressed.size(), kCells, atac));
           ColumnWriter writer(memory.bytes(), 0, memory.bytes().size(), kCells, compact);
           const StoredColumns stored = writer.add(gene);
           EXPECT_LE(writer.used(), memory.bytes().size());
           const GeneColumns columns = open_columns(memory.bytes(), stored);
-          ASSERT_EQ(columns.count, gene.cells.size());
+          ASSERT_EQ(columns.count, gene.expressed.size());
           EXPECT_EQ(columns.rna.exact(), !compact);
           EXPECT_EQ(columns.rp.exact(), !compact);
           const std::size_t each = gene.rp.empty() ? 1 : 2;
@@ -79,7 +79,7 @@ TEST(ColumnWriter, ColumnsGiveBackTheirValuesWithinHalfAStep) {
                              coding.step
                        : reinterpret_cast<const float*>(columns.values)[index];
           };
-          for (std::size_t i = 0; i < gene.cells.size(); ++i) {
+          for (std::size_t i = 0; i < gene.expressed.size(); ++i) {
             ASSERT_NEAR(at(each * i, columns.rna), gene.rna[i], columns.rna.step / 2);
             if (each == 2) {
               ASSERT_NEAR(at(2 * i + 1, columns.rp), gene.rp[i], columns.rp.step / 2);
@@ -92,7 +92,7 @@ TEST(ColumnWriter, ColumnsGiveBackTheirValuesWithinHalfAStep) {
 }
 
 TEST(ColumnWriter, BothValuesStayFloatsWhereOneDoesNotFitSixteenBits) {
-  const ExpressedCells gene{.cells = {3, 7}, .rna = {1.5f, -2.25f}, .rp = {0.1f, 500.0f}};
+  const GeneCells gene{.expressed = {3, 7}, .rna = {1.5f, -2.25f}, .rp = {0.1f, 500.0f}};
   const auto memory = comm::private_memory(largest_columns(2, 100, true));
   ColumnWriter writer(memory.bytes(), 0, memory.bytes().size(), 100, true);
   const GeneColumns columns = open_columns(memory.bytes(), writer.add(gene));

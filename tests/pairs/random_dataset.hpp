@@ -21,6 +21,7 @@ struct RandomDataset {
   bool atac = true;
 
   static constexpr const char* kId = "00112233445566ff";
+  static constexpr float kRnaBackground = -0.5f;
   static float rp_background(std::uint32_t gene) { return -0.01f * static_cast<float>(gene); }
 
   store::GeneRows rows(store::Layer layer) const {
@@ -52,7 +53,7 @@ struct RandomDataset {
       header.genes.push_back("G" + std::to_string(1000 + gene));
       header.variance.push_back(1);
       header.vst.push_back(1);
-      header.rna_background.push_back(-0.5f);
+      header.rna_background.push_back(kRnaBackground);
       if (atac) {
         header.rp_background.push_back(rp_background(gene));
       }

@@ -29,7 +29,9 @@ store::GeneRow row_of(const store::GeneRows& rows, std::uint32_t gene) {
   return {part(rows.cell), part(rows.value), part(rows.count)};
 }
 
-TEST(SamplerOnADataset, GathersTheSameSamplesAsFromMemory) {
+class SamplerOnADatasetByCells : public testing::TestWithParam<PairCells> {};
+
+TEST_P(SamplerOnADatasetByCells, GathersTheSameSamplesAsFromMemory) {
   const mgrn::test::TemporaryDirectory folder;
   kDataset.write(folder / "D.h5");
   const store::Dataset dataset(folder / "D.h5");
@@ -39,8 +41,7 @@ TEST(SamplerOnADataset, GathersTheSameSamplesAsFromMemory) {
       wanted.push_back(gene - 1);  // descending and with holes
     }
   }
-  const SamplerOptions options{
-      .cells = 100, .width = 4, .atac = true, .resample = Resample::epoch, .seed = 3};
+  const SamplerOptions options{.cells = 100, .seed = 3, .pair_cells = GetParam()};
   const Sampler from_file(dataset, wanted, options);
   std::vector<SamplerGene> genes;
   const auto rna = kDataset.rows(store::Layer::rna);
@@ -50,7 +51,8 @@ TEST(SamplerOnADataset, GathersTheSameSamplesAsFromMemory) {
                      .symbol = "g" + std::to_string(1000 + gene),
                      .rna = row_of(rna, gene),
                      .rp = row_of(rp, gene),
-                     .rp_background = test::RandomDataset::rp_background(gene)});
+                     .rp_background = test::RandomDataset::rp_background(gene),
+                     .rna_background = test::RandomDataset::kRnaBackground});
   }
   const Sampler from_memory(test::RandomDataset::kId, kDataset.cells, genes, options);
   EXPECT_EQ(from_file.bytes(), from_memory.bytes());
@@ -63,6 +65,9 @@ TEST(SamplerOnADataset, GathersTheSameSamplesAsFromMemory) {
     EXPECT_EQ(one, other);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Cells, SamplerOnADatasetByCells,
+                         testing::Values(PairCells::both, PairCells::either, PairCells::all));
 
 TEST(SamplerOnADataset, AsksForAtacOnlyWhereThereIsSome) {
   const mgrn::test::TemporaryDirectory folder;

@@ -35,6 +35,36 @@ struct AlignedSet {
   std::vector<std::uint32_t> members;
 };
 
+/// Every loop of `kernels` against the cells that the two sets give together, ascending.
+void expect_loops_find(const CombinedCellsKernels& kernels, const AlignedSet& a, const AlignedSet& b,
+                       const std::vector<std::uint32_t>& cells) {
+  std::vector<std::uint32_t> places(cells.size());
+  std::transform(cells.begin(), cells.end(), places.begin(), place_of);
+  const std::size_t blocks = a.blocks.size();
+  EXPECT_EQ(kernels.count(a.blocks.data(), b.blocks.data(), blocks), cells.size());
+  SelectIndex index;
+  index.resize(blocks);
+  EXPECT_EQ(kernels.running_counts(a.blocks.data(), b.blocks.data(), blocks, index.before.data()),
+            cells.size());
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const auto before = std::lower_bound(cells.begin(), cells.end(), block * kCellsPerBlock);
+    ASSERT_EQ(index.before[block], before - cells.begin());
+  }
+  index.finish(blocks);
+  std::vector<std::uint32_t> listed(cells.size() + kListOverrun);
+  kernels.list(a.blocks.data(), b.blocks.data(), blocks, listed.data());
+  listed.resize(cells.size());
+  EXPECT_EQ(listed, places);
+  std::vector<std::uint32_t> ranks(cells.size());
+  for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+    ranks[i] = static_cast<std::uint32_t>(ranks.size()) - 1 - i;
+  }
+  std::vector<std::uint32_t> selected(ranks.size());
+  kernels.select(a.blocks.data(), b.blocks.data(), index, ranks, selected.data());
+  std::reverse(selected.begin(), selected.end());
+  EXPECT_EQ(selected, places);
+}
+
 class SamplerKernelsOfSize : public testing::TestWithParam<std::uint32_t> {};
 
 TEST_P(SamplerKernelsOfSize, EveryVariantCountsListsSelectsAndRanksAlike) {
@@ -43,8 +73,11 @@ TEST_P(SamplerKernelsOfSize, EveryVariantCountsListsSelectsAndRanksAlike) {
     const AlignedSet a(cells, left, 1);
     const AlignedSet b(cells, right, 2);
     std::vector<std::uint32_t> shared;
+    std::vector<std::uint32_t> either;
     std::set_intersection(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(),
                           std::back_inserter(shared));
+    std::set_union(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(),
+                   std::back_inserter(either));
     std::vector<std::uint32_t> shared_places(shared.size());
     std::transform(shared.begin(), shared.end(), shared_places.begin(), place_of);
     for (std::uint32_t cell = 0; cell < cells; ++cell) {
@@ -52,29 +85,8 @@ TEST_P(SamplerKernelsOfSize, EveryVariantCountsListsSelectsAndRanksAlike) {
     }
     for (const SamplerKernels* kernels : all_sampler_kernels()) {
       SCOPED_TRACE(kernels->name);
-      const std::size_t blocks = a.blocks.size();
-      EXPECT_EQ(kernels->count_shared(a.blocks.data(), b.blocks.data(), blocks), shared.size());
-      SelectIndex index;
-      index.resize(blocks);
-      EXPECT_EQ(kernels->intersect(a.blocks.data(), b.blocks.data(), blocks, index.before.data()),
-                shared.size());
-      for (std::size_t block = 0; block < blocks; ++block) {
-        const auto before = std::lower_bound(shared.begin(), shared.end(), block * kCellsPerBlock);
-        ASSERT_EQ(index.before[block], before - shared.begin());
-      }
-      index.finish(blocks);
-      std::vector<std::uint32_t> listed(shared.size() + kListOverrun);
-      kernels->list(a.blocks.data(), b.blocks.data(), blocks, listed.data());
-      listed.resize(shared.size());
-      EXPECT_EQ(listed, shared_places);
-      std::vector<std::uint32_t> ranks(shared.size());
-      for (std::uint32_t i = 0; i < ranks.size(); ++i) {
-        ranks[i] = static_cast<std::uint32_t>(ranks.size()) - 1 - i;
-      }
-      std::vector<std::uint32_t> selected(ranks.size());
-      kernels->select(a.blocks.data(), b.blocks.data(), index, ranks, selected.data());
-      std::reverse(selected.begin(), selected.end());
-      EXPECT_EQ(selected, shared_places);
+      expect_loops_find(kernels->both, a, b, shared);
+      expect_loops_find(kernels->either, a, b, either);
 
       std::vector<std::uint32_t> found(shared.size());
       kernels->rank(a.blocks.data(), shared_places, found.data());

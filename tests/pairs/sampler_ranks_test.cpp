@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
@@ -51,15 +52,18 @@ TEST(SamplerOnRanks, SamplesAreThoseOfOneRankForEveryPrecisionAndOrderOfGenes) {
       genes.push_back((gene * 7) % kGenes);
       genes.push_back((gene * 7) % kGenes);  // repeats
     }
-    for (const Precision precision : {Precision::float32, Precision::int16}) {
-      const SamplerOptions options{.cells = 50, .seed = 3, .precision = precision};
+    for (const auto& [precision, pair_cells] : {std::pair{Precision::float32, PairCells::both},
+                                                {Precision::int16, PairCells::both},
+                                                {Precision::int16, PairCells::either},
+                                                {Precision::float32, PairCells::all}}) {
+      const SamplerOptions options{.cells = 50, .seed = 3, .precision = precision, .pair_cells = pair_cells};
       const Sampler alone(dataset, genes, options);
       const Sampler shared(dataset, genes, options, world);
       EXPECT_EQ(alone.bytes(), shared.bytes());
       int samples = 0;
       for (std::uint32_t tf = 0; tf < kGenes; tf += 3) {
         for (std::uint32_t gene = 0; gene < kGenes; ++gene) {
-          EXPECT_EQ(alone.shared_cells(tf, gene), shared.shared_cells(tf, gene));
+          EXPECT_EQ(alone.pair_cells(tf, gene), shared.pair_cells(tf, gene));
           std::vector<float> one(200), other(200);
           const SampleName name{.tf = tf, .gene = gene};
           EXPECT_EQ(alone.gather(name, one), shared.gather(name, other));
@@ -79,7 +83,7 @@ TEST(SamplerOnRanks, FewerGenesThanRanksAndNone) {
     const store::Dataset dataset(shared_file(world, folder));
     const std::vector<std::uint32_t> one{4};
     const Sampler sampler(dataset, one, {.cells = 5}, world);
-    EXPECT_GT(sampler.shared_cells(4, 4), 0u);
+    EXPECT_GT(sampler.pair_cells(4, 4), 0u);
     const Sampler none(dataset, {}, {.cells = 5}, world);
     EXPECT_EQ(none.bytes(), 0u);
     world.barrier();

@@ -99,7 +99,7 @@ TEST(Sampler, CountsTheCellsThatExpressBothGenes) {
   const auto sampler = make_sampler(options_of(10));
   for (const std::uint32_t a : {0u, 1u, 2u, 3u, 5u, 7u}) {
     for (const std::uint32_t b : {0u, 1u, 2u, 3u, 5u, 7u}) {
-      EXPECT_EQ(sampler.shared_cells(a, b), expressed_in_both(a, b).size());
+      EXPECT_EQ(sampler.pair_cells(a, b), expressed_in_both(a, b).size());
     }
   }
 }
@@ -117,6 +117,104 @@ TEST(Sampler, EveryDrawnCellExpressesBothGenesAndNoneRepeatsWhereThereAreEnough)
         const std::set<std::uint32_t> distinct(cells.begin(), cells.end());
         if (both.size() >= cells.size()) {
           EXPECT_EQ(distinct.size(), cells.size());
+        }
+      }
+    }
+  }
+}
+
+std::set<std::uint32_t> expressed_in_either(std::uint32_t a, std::uint32_t b) {
+  auto either = expressed_in_both(a, a);
+  either.merge(expressed_in_both(b, b));
+  return either;
+}
+
+TEST(Sampler, DrawsFromCellsThatExpressEitherGeneOrFromAllWhereAsked) {
+  for (const PairCells rule : {PairCells::either, PairCells::all}) {
+    // Listing and selecting; some pairs have fewer cells, which repeat.
+    for (const int wanted : {1, 17, 300, 1000}) {
+      auto options = options_of(wanted);
+      options.pair_cells = rule;
+      const auto sampler = make_sampler(options);
+      for (const std::uint32_t a : {0u, 1u, 2u, 7u}) {
+        for (const std::uint32_t b : {1u, 3u, 5u, 7u}) {
+          std::set<std::uint32_t> allowed = expressed_in_either(a, b);
+          if (rule == PairCells::all) {
+            for (std::uint32_t cell = 0; cell < kCells; ++cell) {
+              allowed.insert(cell);
+            }
+          }
+          ASSERT_EQ(sampler.pair_cells(a, b), allowed.size());
+          if (allowed.empty()) {
+            std::vector<std::uint32_t> untouched(static_cast<std::size_t>(wanted));
+            EXPECT_FALSE(sampler.draw(name_of(a, b), untouched));
+            continue;
+          }
+          const auto cells = draw(sampler, name_of(a, b, 3, 1));
+          const std::set<std::uint32_t> distinct(cells.begin(), cells.end());
+          EXPECT_TRUE(std::includes(allowed.begin(), allowed.end(), distinct.begin(), distinct.end()));
+          if (allowed.size() >= cells.size()) {
+            EXPECT_EQ(distinct.size(), cells.size());
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, TakesEveryCellOfTheUnionOnceWhenThereAreExactlyAsManyAsWanted) {
+  const auto either = expressed_in_either(1, 3);
+  auto options = options_of(static_cast<int>(either.size()));
+  options.pair_cells = PairCells::either;
+  EXPECT_EQ(sorted(draw(make_sampler(options), name_of(1, 3))),
+            std::vector<std::uint32_t>(either.begin(), either.end()));
+}
+
+TEST(Sampler, CellsThatDoNotExpressAGeneHaveItsBackgroundAndTheirOwnRp) {
+  for (const PairCells rule : {PairCells::either, PairCells::all}) {
+    for (const bool atac : {true, false}) {
+      for (const Precision precision : {Precision::float32, Precision::int16}) {
+        auto options = options_of(400);
+        options.pair_cells = rule;
+        options.atac = atac;
+        options.precision = precision;
+        // Small values, so that 16 bits hold them.
+        std::vector<SamplerGene> given = genes();
+        for (SamplerGene& gene : given) {
+          gene.rna_background = -0.25f - static_cast<float>(gene.index);
+          for (float& value : gene.rna.value) {
+            value = value / 10000;
+          }
+          for (float& value : gene.rp.value) {
+            value = value / 10000;
+          }
+        }
+        const Sampler sampler("0123456789abcdef", kCells, given, options);
+        const auto value = [](const store::GeneRow& row, std::uint32_t cell, float background) {
+          const auto found = std::lower_bound(row.cell.begin(), row.cell.end(), cell);
+          return found != row.cell.end() && *found == cell
+                     ? row.value[static_cast<std::size_t>(found - row.cell.begin())]
+                     : background;
+        };
+        for (const auto& [tf, gene] : {std::pair{0u, 1u}, {1u, 3u}, {3u, 4u}}) {  // places in the list
+          const auto name = name_of(given[tf].index, given[gene].index, 2, 1);
+          const auto cells = draw(sampler, name);
+          std::vector<float> sample(1600, 99.0f);
+          ASSERT_TRUE(sampler.gather(name, sample));
+          std::vector<float> together(3200, 99.0f);
+          const std::vector<SampleRequest> twice{{&sampler, name}, {&sampler, name}};
+          ASSERT_EQ(gather_samples(twice, together), 2u);
+          EXPECT_TRUE(std::equal(sample.begin(), sample.end(), together.begin() + 1600));
+          for (std::size_t i = 0; i < cells.size(); ++i) {
+            const float allowed = precision == Precision::int16 ? 0.001f : 0.0f;
+            const std::array<const SamplerGene*, 2> pair{&given[tf], &given[gene]};
+            for (std::size_t one = 0; one < 2; ++one) {
+              ASSERT_NEAR(sample[4 * i + 2 * one], value(pair[one]->rna, cells[i], pair[one]->rna_background),
+                          allowed);
+              ASSERT_NEAR(sample[4 * i + 2 * one + 1],
+                          atac ? value(pair[one]->rp, cells[i], pair[one]->rp_background) : 0.0f, allowed);
+            }
+          }
         }
       }
     }
@@ -196,8 +294,8 @@ TEST(Sampler, EntriesWithoutACountAreNotExpressed) {
   gene.rna.count[10] = 2;
   const std::vector<SamplerGene> two{gene, gene.index == 5 ? tf : gene};
   const Sampler sampler("id", kCells, two, options_of(5));
-  EXPECT_LE(sampler.shared_cells(0, 5), 1u);
-  EXPECT_EQ(sampler.shared_cells(5, 5), 1u);
+  EXPECT_LE(sampler.pair_cells(0, 5), 1u);
+  EXPECT_EQ(sampler.pair_cells(5, 5), 1u);
   EXPECT_EQ(draw(sampler, name_of(5, 5)), std::vector<std::uint32_t>(5, gene.rna.cell[10]));
 }
 
@@ -540,7 +638,7 @@ TEST(Sampler, RefusesIllegalOptionsUnknownGenesAndDisorderedRows) {
   const auto sampler = make_sampler(options_of(5));
   std::vector<std::uint32_t> cells(5);
   EXPECT_THROW(sampler.draw(name_of(0, 4), cells), base::InternalError);
-  EXPECT_THROW(sampler.shared_cells(1000, 0), base::InternalError);
+  EXPECT_THROW(sampler.pair_cells(1000, 0), base::InternalError);
   EXPECT_THROW(sampler.draw(name_of(0, 2), std::span(cells).first(4)), base::InternalError);
   std::vector<float> sample(21);
   EXPECT_THROW(sampler.gather(name_of(0, 2), sample), base::InternalError);

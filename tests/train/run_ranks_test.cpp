@@ -98,5 +98,30 @@ TEST(RunOverMpi, SixteenBitValuesChangeTheResultButNotWithTheNumberOfRanks) {
   });
 }
 
+TEST(RunOverMpi, OtherCellsOfAPairChangeTheResultButNotWithTheNumberOfRanks) {
+  const test::SharedTinyFolder folder;
+  for (const pairs::PairCells rule : {pairs::PairCells::either, pairs::PairCells::all}) {
+    const std::string name = rule == pairs::PairCells::all ? "all" : "either";
+    const auto settings_for = [&](const std::string& out, pairs::PairCells cells) {
+      Settings settings = test::tiny_settings(folder.path(), folder.path() / (name + "-" + out));
+      settings.pair_cells = cells;
+      return settings;
+    };
+    const base::Json result = run_training(settings_for("ranks", rule), world());
+    EXPECT_EQ(result.at("labelled_pairs_without_cells"), 0);
+    comm::agree(world(), [&] {
+      if (world().rank() == 0) {
+        const auto self = comm::make_self_communicator();
+        run_training(settings_for("alone", rule), *self);
+        const base::Json both = run_training(settings_for("both", pairs::PairCells::both), *self);
+        EXPECT_GT(both.at("labelled_pairs_without_cells"), 0);
+        const std::string text = test::promised_bytes(folder.path() / (name + "-alone"));
+        EXPECT_EQ(test::promised_bytes(folder.path() / (name + "-ranks")), text);
+        EXPECT_NE(test::promised_bytes(folder.path() / (name + "-both")), text);
+      }
+    });
+  }
+}
+
 }  // namespace
 }  // namespace mgrn::train

@@ -12,6 +12,8 @@ void add_data_keys(KeyTable& table, Config& config);    ///< data.*
 /// The gene set "TFs+K" under the given names.
 void add_gene_set_keys(KeyTable& table, Config& config, const std::string& genes,
                        const std::string& variable);
+/// Which cells a pair's samples are drawn from, under the given name.
+void add_pair_cells_key(KeyTable& table, Config& config, const std::string& name);
 void add_pairs_keys(KeyTable& table, Config& config);     ///< pairs.*
 void add_model_keys(KeyTable& table, Config& config);     ///< model.*
 void add_train_keys(KeyTable& table, Config& config);     ///< train.*

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `inspect` tells of a dataset and a network: Table 1's row, and how many cells the pairs share.
+// What `inspect` tells of a dataset and a network: Table 1's row, and how many cells the pairs' samples are
+// drawn from.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,12 @@
 
 namespace mgrn::pairs {
 
-/// Cells in which both genes of a pair are expressed, over the pairs.
+/// Cells that a pair's samples are drawn from (PairCells), over the pairs.
 struct Coverage {
+  PairCells cells = PairCells::both;
   std::uint64_t pairs = 0;
   std::uint64_t without_cells = 0;  ///< pairs that have no sample
-  std::uint64_t below_sample = 0;   ///< pairs with 1 .. N-1 shared cells: their samples hold repeats
+  std::uint64_t below_sample = 0;   ///< pairs with 1 .. N-1 cells: their samples hold repeats
   std::uint32_t sample_cells = 0;   ///< N
   // Quantiles by rank, the smallest value that at least that share of the pairs does not exceed.
   std::uint32_t minimum = 0;

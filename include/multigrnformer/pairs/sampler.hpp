@@ -32,6 +32,16 @@ enum class Precision {
 };
 inline constexpr std::uint32_t kCompactFrom = 100'000;
 
+/// Which cells a pair's samples are drawn from.
+enum class PairCells {
+  both,    ///< those in which both genes are expressed (the paper); a pair without any has no sample
+  either,  ///< those in which at least one is
+  all,     ///< all of the dataset
+};
+
+/// "a cell that expresses both genes", and so on: what a pair without samples lacks.
+std::string wanted_cell(PairCells rule);
+
 struct SamplerOptions {
   int cells = 500;   ///< N
   int width = 4;     ///< d_model; columns (RNA TF, RP TF, RNA gene, RP gene), further ones zero
@@ -39,6 +49,8 @@ struct SamplerOptions {
   Resample resample = Resample::epoch;
   std::uint64_t seed = 1;  ///< train.seed
   Precision precision = Precision::automatic;
+  /// Other than `both`, values of every cell are held, 4 to 8 bytes for each gene and cell (2 to 4 compact).
+  PairCells pair_cells = PairCells::both;
 };
 
 /// One gene as the sampler takes it in: its stored entries, ascending by cell. RNA entries with a count above
@@ -47,8 +59,9 @@ struct SamplerGene {
   std::uint32_t index = 0;  ///< dataset gene index, by which samples are asked for
   std::string symbol;
   store::GeneRow rna;
-  store::GeneRow rp;        ///< ignored without atac
-  float rp_background = 0;  ///< RP of cells without an entry
+  store::GeneRow rp;         ///< ignored without atac
+  float rp_background = 0;   ///< RP of cells without an entry
+  float rna_background = 0;  ///< RNA of cells without an entry
 };
 
 /// Per-gene columns of the genes in use and the sampler on them. Immutable after construction: any number of
@@ -68,10 +81,12 @@ class Sampler final : public SampleSource {
   ~Sampler() override;
 
   const SamplerOptions& options() const;
-  /// Cells in which both genes are expressed; 0: the pair has no sample.
-  std::uint32_t shared_cells(std::uint32_t tf, std::uint32_t gene) const;
+  /// Cells that the pair's samples are drawn from, by `pair_cells`; 0: the pair has no sample.
+  std::uint32_t pair_cells(std::uint32_t tf, std::uint32_t gene) const;
+  bool has_sample(std::uint32_t tf, std::uint32_t gene) const;
+  std::size_t sample_size() const;  ///< N * width
   /// The N cells of a sample, in order. `cells` has N elements. False, untouched, when there are none.
-  /// Distinct cells when at least N are shared, else drawn with replacement.
+  /// Distinct cells when there are at least N to draw from, else drawn with replacement.
   bool draw(const SampleName& name, std::span<std::uint32_t> cells) const;
   /// The sample itself, [N, width] row-major, without positional encoding. `out` has N * width elements.
   bool gather(const SampleName& name, std::span<float> out) const override;

@@ -44,6 +44,7 @@ struct Settings {
   std::filesystem::path split_file;  ///< empty: draw
   int augment = 1;                   ///< samples per training pair
   pairs::Resample resample = pairs::Resample::epoch;
+  pairs::PairCells pair_cells = pairs::PairCells::both;  ///< pairs.cells
   // model.*
   model::Shape shape;
   model::EngineOptions engine;  ///< train.engine, train.isa, model.dropout

@@ -89,7 +89,8 @@ std::shared_ptr<train::Task> drawn_task(const train::Settings& settings) {
                                                                           .width = settings.shape.width,
                                                                           .atac = settings.atac,
                                                                           .resample = settings.resample,
-                                                                          .seed = settings.seed});
+                                                                          .seed = settings.seed,
+                                                                          .pair_cells = settings.pair_cells});
   for (std::uint32_t tf = 0; tf < kTfs; ++tf) {
     for (std::uint32_t gene = 0; gene < kGenes; ++gene) {
       if (gene != tf && source.sampler->has_sample(tf, gene)) {
