@@ -126,6 +126,14 @@ void add_model_keys(KeyTable& table, Config& config) {
                                  "positional encoding; paper: odd columns as the paper prints them");
 }
 
+void add_calibration_key(KeyTable& table, Config& config) {
+  table.choice<evaluate::CalibrationMethod>("predict.calibration", config.train.calibration,
+                                            {{"none", evaluate::CalibrationMethod::none},
+                                             {"platt", evaluate::CalibrationMethod::platt},
+                                             {"isotonic", evaluate::CalibrationMethod::isotonic}},
+                                            "map from scores to probabilities, fitted on validation pairs");
+}
+
 void add_train_keys(KeyTable& table, Config& config) {
   auto& settings = config.train;
   table.integer("train.seed", settings.seed, 0, kAnySeed,
@@ -175,6 +183,7 @@ void add_train_keys(KeyTable& table, Config& config) {
       false;
   table.file("train.init", settings.init, "weights to start from; finetune needs it");
   table.integer("predict.votes", settings.votes, 1, 1000, "samples of cells averaged per test pair");
+  add_calibration_key(table, config);
 }
 
 void add_cross_keys(KeyTable& table, Config& config) {

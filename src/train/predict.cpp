@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/predict.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
+#include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -10,8 +14,12 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/symbol.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/evaluate/predicted_network.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
+#include "multigrnformer/formats/table.hpp"
+#include "multigrnformer/train/calibrate.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/method.hpp"
@@ -30,10 +38,37 @@ SourcePaths paths_of(const Settings& settings, const PredictRequest& request) {
   return paths;
 }
 
+// What a reader can mean by "the network": known before anything is scored.
+void check(const Settings& settings, const PredictRequest& request) {
+  if (request.votes < 1) {
+    throw base::UsageError({.what = "illegal number of votes",
+                            .file = "predict.votes",
+                            .expected = "at least 1",
+                            .got = std::to_string(request.votes),
+                            .hint = "set predict.votes = 5"});
+  }
+  if (request.precision > 0 && request.edges > 0) {
+    throw base::UsageError({.what = "two cut-offs",
+                            .file = "predict.precision, predict.edges",
+                            .expected = "one of them",
+                            .got = "both",
+                            .hint = "leave one out"});
+  }
+  if (request.precision > 0 && settings.calibration == evaluate::CalibrationMethod::none) {
+    throw base::UsageError({.what = "a precision can only be told from probabilities",
+                            .file = "predict.precision",
+                            .expected = "predict.calibration = platt or isotonic",
+                            .got = "predict.calibration = none",
+                            .hint = "add --predict.calibration platt, or use predict.edges"});
+  }
+}
+
 struct Candidates {
   Source source;                 // header and network
   std::vector<VotedPair> pairs;  // with cells to draw from
   std::uint64_t all = 0;         // without regard to cells
+  ValidationPairs validation;    // of the run, those that the dataset has
+  double prior = 0;              // share of edges among `pairs`
 };
 
 const std::vector<std::uint32_t>& tfs_of(const pairs::RestrictedNetwork& network,
@@ -45,12 +80,47 @@ const std::vector<std::uint32_t>& genes_of(const pairs::RestrictedNetwork& netwo
   return request.known_only ? network.genes : network.candidates;
 }
 
+// The validation pairs of the run's split, as far as the dataset has their genes.
+std::vector<pairs::LabelledPair> validation_pairs(const PredictRequest& request,
+                                                  const store::DatasetHeader& header) {
+  const auto file = request.run / "split.csv";
+  if (!std::filesystem::exists(file)) {
+    return {};
+  }
+  std::unordered_map<std::string, std::uint32_t> index;
+  for (std::uint32_t gene = 0; gene < header.genes.size(); ++gene) {
+    index.emplace(base::symbol_key(header.genes[gene]), gene);
+  }
+  const formats::Table table = formats::Table::read(file);
+  const auto& tfs = table.column("tf");
+  const auto& genes = table.column("gene");
+  const auto& labels = table.column("label");
+  const auto& sets = table.column("set");
+  std::vector<pairs::LabelledPair> found;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const auto tf = index.find(base::symbol_key(tfs[row]));
+    const auto gene = index.find(base::symbol_key(genes[row]));
+    if (sets[row] == "validation" && tf != index.end() && gene != index.end()) {
+      found.push_back({.tf = tf->second,
+                       .gene = gene->second,
+                       .label = static_cast<std::uint8_t>(labels[row] == "1" ? 1 : 0),
+                       .set = pairs::Set::validation});
+    }
+  }
+  return found;
+}
+
 // Collective.
-void load_samples(const Settings& settings, const PredictRequest& request, Source& source,
+void load_samples(const Settings& settings, const PredictRequest& request,
+                  std::span<const pairs::LabelledPair> validation, Source& source,
                   comm::Communicator& communicator) {
   std::vector<std::uint32_t> all = tfs_of(source.network, request);
   const auto& genes = genes_of(source.network, request);
   all.insert(all.end(), genes.begin(), genes.end());
+  for (const auto& pair : validation) {
+    all.push_back(pair.tf);
+    all.push_back(pair.gene);
+  }
   source.sampler = method_of(settings).samples(settings, source.paths.dataset, std::move(all), communicator);
 }
 
@@ -78,6 +148,90 @@ void list_candidates(const Settings& settings, const PredictRequest& request, Ca
   }
 }
 
+// The share of edges where the network can tell: among the scored pairs of its own regulators and genes.
+double density_of(const Candidates& found) {
+  const auto& network = found.source.network;
+  const auto has = [](const std::vector<std::uint32_t>& sorted, std::uint32_t gene) {
+    return std::binary_search(sorted.begin(), sorted.end(), gene);
+  };
+  std::uint64_t edges = 0;
+  std::uint64_t pairs = 0;
+  for (const VotedPair& pair : found.pairs) {
+    if (has(network.tfs, pair.tf) && has(network.genes, pair.gene)) {
+      ++pairs;
+      edges += std::binary_search(network.edges.begin(), network.edges.end(),
+                                  pairs::Edge{.tf = pair.tf, .gene = pair.gene})
+                   ? 1
+                   : 0;
+    }
+  }
+  if (edges == 0 || edges == pairs) {
+    throw base::DataError({.what = "the network does not tell which share of the candidates are edges",
+                           .file = found.source.paths.network.string(),
+                           .expected = "edges and other pairs among those scored",
+                           .got = std::to_string(edges) + " edges among " + std::to_string(pairs) + " pairs",
+                           .hint = "give --predict.prior, a share such as 0.01"});
+  }
+  return static_cast<double>(edges) / static_cast<double>(pairs);
+}
+
+void list_validation(const Settings& settings, const PredictRequest& request,
+                     std::span<const pairs::LabelledPair> labelled, Candidates& found) {
+  for (const auto& pair : labelled) {
+    if (found.source.sampler->has_sample(pair.tf, pair.gene)) {
+      found.validation.pairs.push_back(
+          {.sampler = found.source.sampler.get(), .tf = pair.tf, .gene = pair.gene});
+      found.validation.labels.push_back(pair.label);
+    }
+  }
+  const bool enough = found.validation.suffice();
+  if (request.precision > 0 && !enough) {
+    throw base::DataError({.what = "too few validation pairs to tell a precision",
+                           .file = (request.run / "split.csv").string(),
+                           .expected = "at least " + std::to_string(evaluate::kLeastCalibrationPairs) +
+                                       " of each label with cells in the dataset",
+                           .got = std::to_string(found.validation.positives()) + " positive, " +
+                                  std::to_string(found.validation.negatives()) + " negative",
+                           .hint = "use predict.edges, or train with a larger train.validation"});
+  }
+  if (!enough && settings.calibration != evaluate::CalibrationMethod::none) {
+    base::warn("too few validation pairs (" + std::to_string(found.validation.labels.size()) +
+               ") to calibrate scores: edges get no probability");
+  }
+}
+
+evaluate::CutOff cut_off(const PredictRequest& request, const std::vector<double>& probabilities,
+                         std::size_t edges, double prior) {
+  if (request.precision > 0) {
+    const auto cut = evaluate::cut_at_precision(probabilities, request.precision);
+    if (cut.edges == 0) {
+      base::warn("no set of best edges has an expected precision of " + std::to_string(request.precision) +
+                 ": the highest is " + std::to_string(probabilities.front()) + "; edges.csv is empty");
+    }
+    return cut;
+  }
+  const auto expected = static_cast<std::size_t>(std::llround(prior * static_cast<double>(edges)));
+  const std::size_t wanted = request.edges > 0 ? static_cast<std::size_t>(request.edges) : expected;
+  if (wanted > edges) {
+    base::warn("only " + std::to_string(edges) + " edges for predict.edges = " + std::to_string(wanted));
+  }
+  return probabilities.empty() ? evaluate::CutOff{.edges = std::min(wanted, edges)}
+                               : evaluate::cut_at_edges(probabilities, wanted);
+}
+
+base::Json to_json(const evaluate::CutOff& cut, const formats::EdgeTable& table,
+                   const std::vector<double>& probabilities) {
+  base::Json json = {{"edges", cut.edges}};
+  if (cut.edges > 0) {
+    json["score"] = table.edges[cut.edges - 1].weight;
+    if (!probabilities.empty()) {
+      json["probability"] = probabilities[cut.edges - 1];
+      json["expected_precision"] = cut.expected_precision;
+    }
+  }
+  return json;
+}
+
 formats::EdgeTable edges_of(const Candidates& found, const std::vector<double>& scores) {
   formats::EdgeTable table;
   std::map<std::uint32_t, std::uint32_t> numbers;  // dataset gene -> place in the table
@@ -102,25 +256,23 @@ formats::EdgeTable edges_of(const Candidates& found, const std::vector<double>& 
 base::Json run_prediction(const Settings& settings, const PredictRequest& request,
                           comm::Communicator& communicator) {
   Candidates found;
+  std::vector<pairs::LabelledPair> validation;
   std::unique_ptr<model::Parameters> weights;
   std::unique_ptr<ComputeTeam> team;
   const comm::GpuBinding gpu = choose_gpu(settings, communicator);
   comm::agree(communicator, [&] {
-    if (request.votes < 1) {
-      throw base::UsageError({.what = "illegal number of votes",
-                              .file = "predict.votes",
-                              .expected = "at least 1",
-                              .got = std::to_string(request.votes),
-                              .hint = "set predict.votes = 5"});
-    }
+    check(settings, request);
     weights = std::make_unique<model::Parameters>(
         finished_weights(request.run, method_of(settings).parameters(settings)));
     team = std::make_unique<ComputeTeam>(settings, gpu.device);
     found.source = load_network(settings, paths_of(settings, request));
+    validation = validation_pairs(request, found.source.header);
   });
-  load_samples(settings, request, found.source, communicator);
+  load_samples(settings, request, validation, found.source, communicator);
   comm::agree(communicator, [&] {
     list_candidates(settings, request, found);
+    list_validation(settings, request, validation, found);
+    found.prior = request.prior > 0 ? request.prior : density_of(found);
     if (communicator.rank() == 0) {
       base::create_directories(request.out);
     }
@@ -131,19 +283,38 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
              pairs::wanted_cell(settings.pair_cells));
   const auto scores = vote(*team, *weights, found.pairs, pairs::Purpose::predict, request.votes, communicator,
                            "candidate pairs");
+  const auto method = found.validation.suffice() ? settings.calibration : evaluate::CalibrationMethod::none;
+  const auto calibration = calibrate(*team, *weights, found.validation, method, request.votes, communicator);
+  base::Json result = {{"dataset", found.source.header.id},
+                       {"edges", found.pairs.size()},
+                       {"candidate_pairs", found.all},
+                       {"pairs_without_cells", found.all - found.pairs.size()},
+                       {"votes", request.votes},
+                       {"known_only", request.known_only},
+                       {"prior", found.prior},
+                       {"calibration", calibration.to_json()}};
   comm::agree(communicator, [&] {
+    formats::EdgeTable table = edges_of(found, scores);
+    std::vector<double> probabilities;
+    if (method != evaluate::CalibrationMethod::none) {
+      for (const auto& edge : table.edges) {
+        probabilities.push_back(calibration.probability(edge.weight, found.prior));
+      }
+    }
+    const auto cut = cut_off(request, probabilities, table.edges.size(), found.prior);
+    result["cut_off"] = to_json(cut, table, probabilities);
     if (communicator.rank() == 0) {
-      const auto table = edges_of(found, scores);
       formats::write_ranked_edges(request.out / "rankedEdges.csv", table);
+      evaluate::write_selected_edges(request.out / "edges.csv", table, probabilities, cut);
+      evaluate::write_regulons(request.out / "regulons.csv", evaluate::regulons(table, probabilities, cut),
+                               !probabilities.empty());
+      if (request.precision > 0 || request.edges > 0) {
+        table.edges.resize(cut.edges);
+      }
       formats::write_graphml(request.out / "network.graphml", table);
     }
   });
-  return {{"dataset", found.source.header.id},
-          {"edges", found.pairs.size()},
-          {"candidate_pairs", found.all},
-          {"pairs_without_cells", found.all - found.pairs.size()},
-          {"votes", request.votes},
-          {"known_only", request.known_only}};
+  return result;
 }
 
 }  // namespace mgrn::train

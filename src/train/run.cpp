@@ -20,6 +20,7 @@
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
 #include "multigrnformer/train/build_id.hpp"
+#include "multigrnformer/train/calibrate.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/gpus.hpp"
@@ -371,6 +372,7 @@ class Run {
     const auto scores = vote(*team_, outcome.weights, voted, pairs::Purpose::test, settings_.votes,
                              communicator_, "test pairs");
     warn_if_constant(scores);
+    const base::Json calibration = calibration_of(outcome, scores);
     base::Json result;
     // Every rank holds all scores, so each computes the same metrics; only rank 0 writes.
     comm::agree(communicator_, [&] {
@@ -393,6 +395,7 @@ class Run {
       if (settings_.method) {
         result["method"] = method_.name();
       }
+      result["calibration"] = calibration;
       if (communicator_.rank() == 0) {
         table.write(folder_.predictions());
       }
@@ -403,6 +406,36 @@ class Run {
                  pairs::wanted_cell(settings_.pair_cells) + " and score 0");
     }
     return result;
+  }
+
+  /// Collective. How well the test pairs' scores hold as probabilities, before and after calibration.
+  base::Json calibration_of(const TrainingOutcome& outcome, const std::vector<double>& scores) {
+    const Source& source = task_.sources.front();
+    ValidationPairs validation;
+    for (const TaskPair& pair : task_.validation) {
+      validation.pairs.push_back({.sampler = source.sampler.get(), .tf = pair.tf, .gene = pair.gene});
+      validation.labels.push_back(pair.label);
+    }
+    const bool possible = validation.suffice();
+    const auto method = possible ? settings_.calibration : evaluate::CalibrationMethod::none;
+    const auto calibration =
+        calibrate(*team_, outcome.weights, validation, method, settings_.votes, communicator_);
+    std::vector<double> scored;
+    std::vector<std::uint8_t> labels;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (task_.test[i].has_cells) {
+        scored.push_back(scores[i]);
+        labels.push_back(task_.test[i].label);
+      }
+    }
+    base::Json json =
+        method == evaluate::CalibrationMethod::none ? base::Json{{"method", "none"}} : calibration.to_json();
+    json["test"] = evaluate::calibration_report(calibration, scored, labels);
+    if (!possible && settings_.calibration != evaluate::CalibrationMethod::none) {
+      json["reason"] = "too few validation pairs: " + std::to_string(validation.positives()) + " positive, " +
+                       std::to_string(validation.negatives()) + " negative";
+    }
+    return json;
   }
 
   void warn_if_constant(const std::vector<double>& scores) const {

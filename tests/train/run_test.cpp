@@ -512,6 +512,167 @@ TEST_F(RunTest, PredictionRanksAllCandidatesTheSameOnAnyRanks) {
   EXPECT_TRUE(std::is_sorted(weights.rbegin(), weights.rend()));
 }
 
+TEST_F(RunTest, TellsHowWellScoresHoldAsProbabilitiesBeforeAndAfterCalibration) {
+  Settings own = settings("run");
+  own.split.validation = 0.25;
+  const base::Json result = run(own, 2);
+  const base::Json& calibration = result["calibration"];
+  EXPECT_EQ(calibration["method"], "platt");
+  EXPECT_TRUE(calibration.contains("slope"));
+  EXPECT_EQ(calibration["positives"].get<int>() + calibration["negatives"].get<int>(),
+            result["validation_pairs"].get<int>());
+  const base::Json& test = calibration["test"];
+  for (const char* what : {"raw", "calibrated", "calibrated_for_prior", "prior_alone"}) {
+    EXPECT_GE(test[what]["brier"].get<double>(), 0) << what;
+    EXPECT_GE(test[what]["expected_calibration_error"].get<double>(), 0) << what;
+  }
+  // Pairs without cells have no score that could be calibrated.
+  EXPECT_EQ(test["pairs"].get<int>(),
+            result["with_cells"]["n_positive"].get<int>() + result["with_cells"]["n_negative"].get<int>());
+  // The calibration looks at what is there; it moves neither weights nor scores.
+  Settings plain = own;
+  plain.out = folder_ / "plain";
+  plain.calibration = evaluate::CalibrationMethod::none;
+  const base::Json without = run(plain);
+  EXPECT_EQ(without["calibration"]["method"], "none");
+  EXPECT_EQ(without["calibration"]["test"]["raw"], test["raw"]);
+  EXPECT_EQ(without["auroc"], result["auroc"]);
+  EXPECT_EQ(base::read_file(own.out / "predictions.csv"), base::read_file(plain.out / "predictions.csv"));
+}
+
+TEST_F(RunTest, TooFewValidationPairsLeaveScoresUncalibratedAndSayWhy) {
+  const base::Json result = run(settings("run"));
+  EXPECT_EQ(result["calibration"]["method"], "none");
+  EXPECT_NE(result["calibration"]["reason"].get<std::string>().find("too few validation pairs"),
+            std::string::npos);
+}
+
+class CutNetwork : public RunTest {
+ protected:
+  // A run with enough validation pairs, and its network by `request`, on `ranks`.
+  base::Json predict(PredictRequest request, int ranks = 1,
+                     evaluate::CalibrationMethod method = evaluate::CalibrationMethod::platt) {
+    Settings own = settings("run");
+    own.split.validation = 0.25;
+    if (!fs::exists(own.out / "result.json")) {
+      run(own);
+    }
+    own.calibration = method;
+    request.run = own.out;
+    request.out = folder_ / "network";
+    base::Json result;
+    comm::run_ranks(ranks, [&](comm::Communicator& communicator) {
+      const auto mine = run_prediction(own, request, communicator);
+      if (communicator.rank() == 0) {
+        result = mine;
+      }
+    });
+    return result;
+  }
+  formats::Table table(const char* name) const { return formats::Table::read(folder_ / "network" / name); }
+  std::string bytes() const {
+    std::string text;
+    for (const char* name : {"rankedEdges.csv", "edges.csv", "regulons.csv", "network.graphml"}) {
+      text += base::read_file(folder_ / "network" / name);
+    }
+    return text;
+  }
+  static std::size_t count(const std::string& text, const std::string& word) {
+    std::size_t found = 0;
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+      ++found;
+    }
+    return found;
+  }
+};
+
+TEST_F(CutNetwork, HasAsManyEdgesAsAskedForAndRegulonsAddUpToThem) {
+  const base::Json result = predict({.votes = 2, .edges = 40});
+  EXPECT_EQ(result["cut_off"]["edges"], 40);
+  const auto edges = table("edges.csv");
+  ASSERT_EQ(edges.rows(), 40u);
+  const auto probabilities = edges.numbers("probability");
+  EXPECT_TRUE(std::is_sorted(probabilities.rbegin(), probabilities.rend()));
+  EXPECT_EQ(edges.numbers("score").back(), result["cut_off"]["score"].get<double>());
+  EXPECT_EQ(table("rankedEdges.csv").rows(), result["edges"].get<std::size_t>()) << "all pairs stay listed";
+  EXPECT_EQ(count(base::read_file(folder_ / "network" / "network.graphml"), "<edge "), 40u);
+  const auto regulons = table("regulons.csv");
+  EXPECT_EQ(regulons.rows(), test::kTinyTfs);
+  double targets = 0, expected = 0, mean = 0;
+  for (const double one : regulons.numbers("targets")) {
+    targets += one;
+  }
+  for (const double one : regulons.numbers("probability_sum")) {
+    expected += one;
+  }
+  for (const double one : probabilities) {
+    mean += one / 40;
+  }
+  EXPECT_EQ(targets, 40);
+  EXPECT_NEAR(expected, 40 * mean, 1e-9);
+  EXPECT_NEAR(result["cut_off"]["expected_precision"].get<double>(), mean, 1e-9);
+}
+
+TEST_F(CutNetwork, IsTheSameOnAnyRanksAndEndsWhereThePrecisionFalls) {
+  for (const auto method : {evaluate::CalibrationMethod::platt, evaluate::CalibrationMethod::isotonic}) {
+    const base::Json loose = predict({.votes = 2, .precision = 0.1}, 1, method);
+    const std::string alone = bytes();
+    EXPECT_EQ(predict({.votes = 2, .precision = 0.1}, 3, method), loose);
+    EXPECT_EQ(bytes(), alone);
+    EXPECT_GE(loose["cut_off"]["expected_precision"].get<double>(), 0.1);
+    const base::Json strict = predict({.votes = 2, .precision = 0.45}, 1, method);
+    EXPECT_LT(strict["cut_off"]["edges"].get<int>(), loose["cut_off"]["edges"].get<int>());
+  }
+}
+
+TEST_F(CutNetwork, WithoutACutOffHasAsManyEdgesAsThePriorExpects) {
+  const base::Json result = predict({.votes = 1});
+  const double prior = result["prior"].get<double>();
+  EXPECT_GT(prior, 0.2);  // a third of the network's pairs are edges
+  EXPECT_LT(prior, 0.45);
+  EXPECT_EQ(result["cut_off"]["edges"].get<double>(), std::round(prior * result["edges"].get<double>()));
+  EXPECT_EQ(count(base::read_file(folder_ / "network" / "network.graphml"), "<edge "),
+            result["edges"].get<std::size_t>());
+  // The mean probability of all candidates follows the prior.
+  const auto mean_for = [&](double given) {
+    predict({.votes = 1, .edges = 100000, .prior = given});
+    double sum = 0;
+    for (const double one : table("edges.csv").numbers("probability")) {
+      sum += one;
+    }
+    return sum / result["edges"].get<double>();
+  };
+  EXPECT_LT(mean_for(0.01), 0.05);
+  EXPECT_GT(mean_for(0.9), 0.7);
+}
+
+TEST_F(CutNetwork, RefusesWhatItCannotTell) {
+  const auto error_of = [&](const PredictRequest& request, evaluate::CalibrationMethod method) {
+    try {
+      predict(request, 2, method);
+    } catch (const base::UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  const auto platt = evaluate::CalibrationMethod::platt;
+  EXPECT_NE(error_of({.precision = 0.5, .edges = 3}, platt).find("two cut-offs"), std::string::npos);
+  EXPECT_NE(error_of({.precision = 0.5}, evaluate::CalibrationMethod::none).find("from probabilities"),
+            std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "network"));
+  // Without calibration a number of edges still is a cut-off.
+  predict({.votes = 1, .edges = 5}, 1, evaluate::CalibrationMethod::none);
+  EXPECT_EQ(table("edges.csv").names(), (std::vector<std::string>{"tf", "gene", "score"}));
+  EXPECT_EQ(table("edges.csv").rows(), 5u);
+  // The default split of so small a network has too few validation pairs.
+  run(settings("few"));
+  const auto self = comm::make_self_communicator();
+  EXPECT_THROW(run_prediction(settings("few"),
+                              {.run = folder_ / "few", .precision = 0.5, .out = folder_ / "n"}, *self),
+               base::DataError);
+  EXPECT_FALSE(fs::exists(folder_ / "n"));
+}
+
 TEST_F(RunTest, PredictionNeedsAFinishedRun) {
   Settings own = settings("run");
   error_of<base::Stopped>(own, 1, {.stop_after_step = 2});

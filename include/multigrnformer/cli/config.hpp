@@ -38,6 +38,9 @@ struct PredictOptions {
   std::filesystem::path dataset;  ///< empty: the run's own
   bool known_only = false;
   int votes = 5;
+  double precision = 0;
+  std::uint64_t edges = 0;
+  double prior = 0;
 };
 
 struct SampleOptions {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/evaluate/calibration.hpp"
 #include "multigrnformer/model/engine.hpp"
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/pairs/batch_plan.hpp"
@@ -77,6 +78,8 @@ struct Settings {
   Mixing mixing = Mixing::proportional;
   // predict.*
   int votes = 1;  ///< samples averaged per test pair (paper: 1)
+  /// Platt's two numbers fit a hundred validation pairs; isotonic regression needs about a thousand.
+  evaluate::CalibrationMethod calibration = evaluate::CalibrationMethod::platt;
   // run
   std::filesystem::path out;
   /// Resolved config.ini, byte-stable; no paths of this machine beyond the user's own.
