@@ -113,10 +113,14 @@ void add_model_keys(KeyTable& table, Config& config) {
   auto& shape = config.train.shape;
   table.integer("model.cells", shape.cells, 1, 1 << 20, "cells per sample, N");
   table.integer("model.layers", shape.layers, 1, 64, "encoder layers, L");
-  table.integer("model.width", shape.width, 4, 256, "columns of a sample, d_model: even");
+  table.choice<model::Readout>(
+      "model.readout", shape.readout, {{"flatten", model::Readout::flatten}, {"pool", model::Readout::pool}},
+      "flatten: the paper's encoder; pool: layers of each cell, mean and SD over cells");
+  table.integer("model.width", shape.width, 1, 1024,
+                "columns of a sample, d_model: even; pool: units of a cell's layers (default 32)");
   table.integer("model.heads", shape.heads, 1, 256,
                 "attention heads; must divide model.width (default: one column each)");
-  table.integer("model.hidden", shape.hidden, 1, 1 << 16, "hidden units of the predictor");
+  table.integer("model.hidden", shape.hidden, 1, 1 << 16, "hidden units of the predictor (pool: default 64)");
   table.real("model.dropout", config.train.engine.dropout, 0, 0.95,
              "share of activations dropped in training");
   table.choice<model::Positions>("model.positions", shape.positions,

@@ -106,6 +106,23 @@ std::map<std::string, std::string> read_command_line(const std::vector<std::stri
   return values;
 }
 
+// Defaults that follow from other keys.
+void complete_shape(const std::set<std::string>& given, model::Shape& shape) {
+  if (shape.readout == model::Readout::pool) {
+    const auto choose = [&](const char* key, auto& field, auto value) {
+      if (!given.contains(key)) {
+        field = value;
+      }
+    };
+    choose("model.width", shape.width, 32);
+    choose("model.hidden", shape.hidden, 64);
+    choose("model.positions", shape.positions, model::Positions::none);
+    choose("model.heads", shape.heads, 1);
+  } else if (!given.contains("model.heads")) {
+    shape.heads = shape.width;
+  }
+}
+
 }  // namespace
 
 void throw_unknown_key(const std::string& name, const std::string& file,
@@ -207,9 +224,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     table.find(name)->set(value);
     config.given.insert(name);
   }
-  if (!config.given.contains("model.heads")) {
-    config.train.shape.heads = config.train.shape.width;
-  }
+  complete_shape(config.given, config.train.shape);
   if (!config.given.contains("train.seed")) {
     config.train.seed = config.train.split.seed;
   }

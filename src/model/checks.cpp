@@ -67,12 +67,22 @@ void check_options(int micro_batch, const EngineOptions& options) {
   }
 }
 
+void check_pooling_dropout(const Shape& shape, const EngineOptions& options) {
+  if (shape.readout == Readout::pool && options.dropout > 0) {
+    throw base::UsageError({.what = "the pooling readout has no dropout",
+                            .file = "model.dropout",
+                            .expected = "0, with model.readout = pool",
+                            .got = std::to_string(options.dropout),
+                            .hint = "Leave model.dropout out; train.weight_decay holds weights down."});
+  }
+}
+
 void check_prediction(const Shape& shape, const Parameters& parameters, int samples,
                       std::span<const float> inputs, std::span<const float> logits) {
   require_shape(shape, parameters);
   const std::size_t count = static_cast<std::size_t>(samples < 0 ? 0 : samples);
   require_size("samples",
-               count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.width),
+               count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.columns()),
                inputs.size());
   require_size("logits", count, logits.size());
 }
@@ -88,7 +98,7 @@ void check_micro_batch(const Shape& shape, const Parameters& parameters, const M
   }
   const std::size_t count = static_cast<std::size_t>(batch.samples);
   require_size("samples",
-               count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.width),
+               count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.columns()),
                batch.inputs.size());
   require_size("labels", count, batch.labels.size());
   require_size("weights", count, batch.weights.size());

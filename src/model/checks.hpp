@@ -10,6 +10,8 @@ namespace mgrn::model {
 
 /// Throws UsageError for a kind, a micro-batch or a dropout that no engine can take.
 void check_options(int micro_batch, const EngineOptions& options);
+/// Throws UsageError for dropout with Readout::pool.
+void check_pooling_dropout(const Shape& shape, const EngineOptions& options);
 /// Throws InternalError where spans do not fit the shape: a defect of the caller, not of the user.
 void check_prediction(const Shape& shape, const Parameters& parameters, int samples,
                       std::span<const float> inputs, std::span<const float> logits);

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kAlignment = 16;  // floats in 64 bytes
 // The fused kernels keep a token's widest row in a fixed block of scratch; the paper's width is 4.
 constexpr int kMaxWidth = 64;
+constexpr int kMostPoolUnits = 1024;
 
 void require(bool holds, const char* key, std::string expected, int got, const char* hint) {
   if (!holds) {
@@ -31,12 +32,38 @@ std::size_t end_of(const std::vector<ParameterView>& views) {
   return (views.back().offset + views.back().size + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+void validate_pool(const Shape& shape) {
+  require(shape.width >= 1 && shape.width <= kMostPoolUnits, "model.width",
+          "1 to 1024 units of a cell's layers", shape.width, "Set model.width to 32, say.");
+  require(shape.layers >= 1 && shape.layers <= 64, "model.layers", "1 to 64 layers", shape.layers,
+          "Set model.layers to 2, say.");
+  require(shape.hidden >= 1 && shape.hidden <= 65536, "model.hidden", "1 to 65536 units", shape.hidden,
+          "Set model.hidden to 64, say.");
+  require(shape.context >= 0 && shape.context <= 64, "model.context", "at most 64 columns", shape.context,
+          "Ask for fewer context features.");
+  require(shape.heads == 1, "model.heads", "1, with model.readout = pool", shape.heads,
+          "Leave model.heads out: the pooling readout has no attention.");
+  if (shape.positions != Positions::none) {
+    throw base::UsageError({.what = "the model's shape is not usable",
+                            .file = "model.positions",
+                            .expected = "none, with model.readout = pool",
+                            .got = "an encoding of positions",
+                            .hint = "Leave model.positions out: what is pooled has no order."});
+  }
+}
+
 }  // namespace
 
 void validate(const Shape& shape) {
   require(shape.cells >= 1, "model.cells", "at least 1 cell", shape.cells, "Set model.cells to 1 or more.");
   require(shape.cells <= 1'000'000, "model.cells", "at most 1000000 cells", shape.cells,
           "Set model.cells to a sample size, such as 500.");
+  if (shape.readout == Readout::pool) {
+    validate_pool(shape);
+    return;
+  }
+  require(shape.context == 0, "model.context", "no context columns, with model.readout = flatten",
+          shape.context, "Set model.readout to pool: the paper's encoder reads RNA and RP alone.");
   require(shape.width >= 4 && shape.width <= kMaxWidth && shape.width % 2 == 0, "model.width",
           "an even width from 4 to 64", shape.width,
           "Use two columns per modality, and at least four columns in all.");
@@ -77,6 +104,21 @@ std::size_t Parameters::count() const {
 
 Parameters::Parameters(const Shape& shape) : shape_(shape) {
   validate(shape);
+  if (shape.readout == Readout::pool) {
+    std::int64_t inputs = shape.columns();
+    for (int layer = 0; layer < shape.layers; ++layer) {
+      const std::string prefix = "cells." + std::to_string(2 * layer) + ".";
+      add(prefix + "weight", {shape.width, inputs}, false);
+      add(prefix + "bias", {shape.width}, false);
+      inputs = shape.width;
+    }
+    add("predictor.0.weight", {shape.hidden, 2 * inputs}, true);
+    add("predictor.0.bias", {shape.hidden}, true);
+    add("predictor.2.weight", {1, shape.hidden}, true);
+    add("predictor.2.bias", {1}, true);
+    values_.assign(end_of(views_), 0.0f);
+    return;
+  }
   const std::int64_t width = shape.width;
   const std::int64_t inner = shape.feed_forward();
   for (int layer = 0; layer < shape.layers; ++layer) {

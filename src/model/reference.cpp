@@ -86,12 +86,26 @@ struct Forward {
   torch::Tensor logits;  ///< [samples]
 };
 
+/// x [samples, cells, columns] -> [samples, 2 width]: means, then standard deviations over the cells.
+torch::Tensor pooled_cells(const Shape& shape, const Weights& weights, torch::Tensor x) {
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    const torch::Tensor* w = weights.data() + static_cast<std::size_t>(2 * layer);
+    x = torch::relu(torch::linear(x, w[0], w[1]));
+  }
+  const torch::Tensor mean = x.mean(1);
+  const torch::Tensor deviation = (x - mean.unsqueeze(1)).square().mean(1).add(1e-5).sqrt();
+  return torch::cat({mean, deviation}, 1);
+}
+
 Forward forward(const Shape& shape, const Weights& weights, const torch::Tensor& x,
                 std::span<const std::uint64_t> names, double dropout) {
-  const torch::Tensor encoded = encoder_forward(shape, weights, with_positions(shape, x), names, dropout);
-  const torch::Tensor* w = weights.data() + static_cast<std::size_t>(shape.layers) * kLayerTensors;
+  const torch::Tensor row =
+      shape.readout == Readout::pool
+          ? pooled_cells(shape, weights, x)
+          : encoder_forward(shape, weights, with_positions(shape, x), names, dropout).flatten(1);
+  const torch::Tensor* w = weights.data() + weights.size() - 4;
   Forward result;
-  result.hidden = torch::relu(torch::linear(encoded.flatten(1), w[0], w[1]));
+  result.hidden = torch::relu(torch::linear(row, w[0], w[1]));
   result.logits = torch::linear(result.hidden, w[2], w[3]).squeeze(1);
   return result;
 }
@@ -99,7 +113,7 @@ Forward forward(const Shape& shape, const Weights& weights, const torch::Tensor&
 template <typename Value, typename Given>
 torch::Tensor make_inputs(const Shape& shape, std::int64_t samples, const Given* inputs) {
   torch::Tensor x =
-      torch::empty({samples, shape.cells, shape.width}, torch::CppTypeToScalarType<Value>::value);
+      torch::empty({samples, shape.cells, shape.columns()}, torch::CppTypeToScalarType<Value>::value);
   std::copy_n(inputs, x.numel(), x.template data_ptr<Value>());
   return x;
 }
@@ -114,7 +128,7 @@ template <typename Value>
 Step step(const Shape& shape, const Parameters& layout, const Value* values, const MicroBatch& batch,
           double dropout, std::span<Value> gradient) {
   std::fill(gradient.begin(), gradient.end(), Value{0});
-  const std::size_t size = static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.width);
+  const std::size_t size = static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.columns());
   std::vector<float> inputs, labels, sample_weights;
   std::vector<std::uint64_t> names;
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch.samples); ++row) {
@@ -165,7 +179,8 @@ class ReferenceEngine final : public Engine {
     check_prediction(shape_, parameters, samples, inputs, logits);
     const torch::NoGradGuard no_gradient;
     const Weights weights = make_weights(layout_, parameters.values().data(), false);
-    const std::size_t size = static_cast<std::size_t>(shape_.cells) * static_cast<std::size_t>(shape_.width);
+    const std::size_t size =
+        static_cast<std::size_t>(shape_.cells) * static_cast<std::size_t>(shape_.columns());
     for (int first = 0; first < samples; first += micro_batch_) {
       const int count = std::min(micro_batch_, samples - first);
       const torch::Tensor x =

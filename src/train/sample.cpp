@@ -76,7 +76,7 @@ SampleTable make_sample(const Settings& settings, const SampleRequest& request) 
   const auto sampler = make_sampler(settings, file, {name.tf, name.gene}, *comm::make_self_communicator());
 
   SampleTable sample;
-  sample.width = settings.shape.width;
+  sample.width = settings.shape.columns();
   const auto count = static_cast<std::size_t>(settings.shape.cells);
   std::vector<std::uint32_t> cells(count);
   sample.values.resize(count * static_cast<std::size_t>(sample.width));

@@ -265,7 +265,7 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs:
   return std::make_unique<pairs::Sampler>(
       *dataset, genes,
       pairs::SamplerOptions{.cells = settings.shape.cells,
-                            .width = settings.shape.width,
+                            .width = settings.shape.columns(),
                             .atac = settings.atac && dataset->header().has_atac,
                             .resample = settings.resample,
                             .seed = settings.seed,

@@ -24,10 +24,16 @@ std::string position_name(model::Positions positions) {
 }
 
 std::map<std::string, std::string> shape_keys(const model::Shape& shape) {
-  return {
+  std::map<std::string, std::string> keys = {
       {"model.cells", std::to_string(shape.cells)},   {"model.width", std::to_string(shape.width)},
       {"model.heads", std::to_string(shape.heads)},   {"model.layers", std::to_string(shape.layers)},
       {"model.hidden", std::to_string(shape.hidden)}, {"model.positions", position_name(shape.positions)}};
+  if (shape.readout == model::Readout::pool) {
+    keys.erase("model.heads");
+    keys["model.readout"] = "pool";
+    keys["model.context_columns"] = std::to_string(shape.context);
+  }
+  return keys;
 }
 
 std::map<std::string, std::string> network_keys(const model::Parameters& parameters) {

@@ -21,7 +21,7 @@ struct Samples {
 inline Samples make_samples(const Shape& shape, int count, std::uint64_t seed) {
   Samples result;
   base::PhiloxStream random(seed, 1);
-  const std::size_t size = static_cast<std::size_t>(shape.cells * shape.width);
+  const std::size_t size = static_cast<std::size_t>(shape.cells * shape.columns());
   for (int sample = 0; sample < count; ++sample) {
     for (std::size_t i = 0; i < size; ++i) {
       double value = -0.3 + 0.05 * random.normal();

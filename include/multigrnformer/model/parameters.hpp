@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The model's weights: one flat float32 buffer with named views, in the names of
 // torch.nn.TransformerEncoderLayer, so that reduction and optimiser see one vector and Python sees tensors.
+// Those of the pooling readout are named as in two torch.nn.Sequential, `cells` and `predictor`.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +17,25 @@ namespace mgrn::model {
 
 enum class Positions { standard, paper, none };
 
-/// The shape of a MultiGRNFormer (paper section 2.3).
+/// How a sample becomes one row for the predictor.
+enum class Readout {
+  flatten,  ///< the paper's: the encoder's output, cell after cell
+  pool,     ///< no encoder, no positions: layers Linear, ReLU of each cell, their mean and standard deviation
+            ///< over the cells; the order of cells does not matter
+};
+
+/// The shape of a MultiGRNFormer (paper section 2.3), or of its pooling variant.
 struct Shape {
   int cells = 500;   ///< N
-  int width = 4;     ///< d_model; even, at least 4
+  int width = 4;     ///< d_model; even, at least 4. pool: units of a cell's layers
   int heads = 4;     ///< h; width % heads == 0
-  int layers = 2;    ///< L
+  int layers = 2;    ///< L; pool: layers of each cell
   int hidden = 128;  ///< predictor's hidden units
   Positions positions = Positions::standard;
+  Readout readout = Readout::flatten;
+  int context = 0;  ///< columns of a sample beside those of RNA and RP; pool only
+  /// Of a sample [cells, columns].
+  int columns() const { return readout == Readout::pool ? 4 + context : width; }
   int feed_forward() const { return 4 * width; }
   bool operator==(const Shape&) const = default;
 };

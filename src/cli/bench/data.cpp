@@ -86,7 +86,7 @@ std::shared_ptr<train::Task> drawn_task(const train::Settings& settings) {
   source.header.has_atac = settings.atac;
   source.sampler = std::make_unique<pairs::Sampler>(source.header.id, kCells, drawn.genes,
                                                     pairs::SamplerOptions{.cells = settings.shape.cells,
-                                                                          .width = settings.shape.width,
+                                                                          .width = settings.shape.columns(),
                                                                           .atac = settings.atac,
                                                                           .resample = settings.resample,
                                                                           .seed = settings.seed,

@@ -26,7 +26,8 @@ struct Setup {
         const comm::GpuBinding& bound);
 
   std::size_t sample_size() const {
-    return static_cast<std::size_t>(settings.shape.cells) * static_cast<std::size_t>(settings.shape.width);
+    return static_cast<std::size_t>(settings.shape.cells) *
+           static_cast<std::size_t>(settings.shape.columns());
   }
   /// Training sample number `index` of an endless row of epochs.
   void gather(std::uint64_t index, std::span<float> out) const;

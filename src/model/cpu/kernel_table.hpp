@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/cpu/encoder.hpp"
+#include "model/cpu/pool.hpp"
 #include "model/cpu/predictor.hpp"
 
 namespace mgrn::model::cpu {
@@ -42,6 +43,10 @@ constexpr Kernels kernel_table(const char* name) {
           .predictor_exact_weight_gradient = predictor_exact_weight_gradient,
           .drain = drain,
           .collapse = collapse,
+          .dense = dense,
+          .dense_gradient = dense_gradient,
+          .pool = pool,
+          .pool_backward = pool_backward,
           .attention = attention,
           .attention_backward = attention_backward,
           .exponential = exponential_array,

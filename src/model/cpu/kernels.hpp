@@ -12,6 +12,9 @@
 
 namespace mgrn::model::cpu {
 
+/// Added to the variance over cells before its root is taken (Readout::pool).
+inline constexpr float kPoolEpsilon = 1e-5f;
+
 /// Cells that the encoder processes together; rows are padded to it, and a dropout word covers one block.
 inline constexpr int kTokenBlock = 32;
 /// Room for the lanes of the widest instruction set.
@@ -151,6 +154,15 @@ struct Kernels {
   void (*drain)(float* part, int count, float* total);
   /// values[i] = sum of the i-th group of lanes.
   void (*collapse)(const float* lanes, int count, float* values);
+  /// The pooling readout: see pool.hpp.
+  void (*dense)(int inputs, int units, int padded, const float* x, const float* weight, const float* bias,
+                const float* gate, bool rectify, float* y);
+  void (*dense_gradient)(int inputs, int units, int padded, const float* x, const float* slope,
+                         float* weight_gradient, float* bias_gradient);
+  void (*pool)(int units, int cells, int padded, float* h, int stride, float* mean, float* deviation);
+  void (*pool_backward)(int units, int cells, int padded, const float* h, int stride, const float* mean,
+                        const float* deviation, const float* mean_slope, const float* deviation_slope,
+                        float* slope);
   /// For tests: attention of all heads, state.qkv -> state.mixed, and its way back, scratch.mixed_gradient ->
   /// scratch.qkv_gradient. Padding of qkv repeats the last cell, padding of the gradient is 0.
   void (*attention)(const Dimensions&, const LayerState&, const Scratch&);
