@@ -120,6 +120,13 @@ void add_model_keys(KeyTable& table, Config& config) {
                 "columns of a sample, d_model: even; pool: units of a cell's layers (default 32)");
   table.integer("model.heads", shape.heads, 1, 256,
                 "attention heads; must divide model.width (default: one column each)");
+  table.choice<pairs::ContextOptions>(
+      "model.context", config.train.context,
+      {{"none", {}},
+       {"cell", {.cell = true}},
+       {"gene", {.gene = true}},
+       {"cell,gene", {.cell = true, .gene = true}}},
+      "pool: features of each cell (size, components), of both genes (their correlation with components)");
   table.integer("model.hidden", shape.hidden, 1, 1 << 16, "hidden units of the predictor (pool: default 64)");
   table.real("model.dropout", config.train.engine.dropout, 0, 0.95,
              "share of activations dropped in training");

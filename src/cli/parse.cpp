@@ -107,7 +107,10 @@ std::map<std::string, std::string> read_command_line(const std::vector<std::stri
 }
 
 // Defaults that follow from other keys.
-void complete_shape(const std::set<std::string>& given, model::Shape& shape) {
+void complete_shape(Config& config) {
+  const auto& given = config.given;
+  model::Shape& shape = config.train.shape;
+  shape.context = pairs::context_columns(config.train.context);
   if (shape.readout == model::Readout::pool) {
     const auto choose = [&](const char* key, auto& field, auto value) {
       if (!given.contains(key)) {
@@ -224,7 +227,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     table.find(name)->set(value);
     config.given.insert(name);
   }
-  complete_shape(config.given, config.train.shape);
+  complete_shape(config);
   if (!config.given.contains("train.seed")) {
     config.train.seed = config.train.split.seed;
   }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "column_store.hpp"
+#include "context.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/symbol.hpp"
@@ -30,6 +31,7 @@ Scratch& scratch() {
 
 /// A sample on its way: its cells, and which of each gene's values are theirs.
 struct DrawnSample {
+  SampleName name;
   const GeneColumns* tf = nullptr;
   const GeneColumns* gene = nullptr;
   std::vector<std::uint32_t> places;      // N
@@ -136,6 +138,12 @@ void validate(const SamplerOptions& options) {
                             .got = std::to_string(options.width),
                             .hint = "Leave model.width at 4."});
   }
+  if (options.width < 4 + context_columns(options.context)) {
+    throw base::InternalError({.what = "a sample has no room for its context features",
+                               .expected = std::to_string(4 + context_columns(options.context)) + " columns",
+                               .got = std::to_string(options.width),
+                               .hint = "Report this as a defect."});
+  }
 }
 
 void validate(const SamplerOptions& options, const store::Dataset& dataset) {
@@ -207,6 +215,7 @@ struct Sampler::State {
 
   /// The places of the sample's cells. False when there are none to draw from.
   bool draw(const SampleName& name, DrawnSample& drawn) const {
+    drawn.name = name;
     drawn.tf = &at(name.tf);
     drawn.gene = &at(name.gene);
     const CellBlock* a = drawn.tf->cells;
@@ -274,6 +283,27 @@ struct Sampler::State {
   void copy(const DrawnSample& drawn, std::span<float> out) const {
     const auto width = static_cast<std::size_t>(options.width);
     options.atac ? copy_values<true>(drawn, width, out.data()) : copy_values<false>(drawn, width, out.data());
+    if (options.context.cell || options.context.gene) {
+      copy_context(drawn, out);
+    }
+  }
+
+  void copy_context(const DrawnSample& drawn, std::span<float> out) const {
+    const auto width = static_cast<std::size_t>(options.width);
+    for (std::size_t i = 0; i < drawn.places.size(); ++i) {
+      float* to = out.data() + i * width + 4;
+      if (options.context.cell) {
+        to = std::copy_n(context.cells.data() + std::size_t{cell_of(drawn.places[i])} * kCellContext,
+                         kCellContext, to);
+      }
+      if (options.context.gene) {
+        to = std::copy_n(gene_context(drawn.name.tf), kGeneContext, to);
+        std::copy_n(gene_context(drawn.name.gene), kGeneContext, to);
+      }
+    }
+  }
+  const float* gene_context(std::uint32_t gene) const {
+    return context.genes.data() + std::size_t{columns.place(gene)} * kGeneContext;
   }
 
   std::size_t sample_size() const {
@@ -292,6 +322,7 @@ struct Sampler::State {
   SamplerOptions options;
   base::NameHash seeded;  // with what all names of this sampler begin with
   ColumnStore columns;
+  Context context;                // genes in the order of `columns`
   std::vector<std::string> keys;  // upper case: the same gene has the same samples in every spelling
 };
 
@@ -305,14 +336,28 @@ Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> g
   const store::DatasetHeader& header = dataset.header();
   state_ = std::make_unique<State>(header.id, options);
   state_->columns = ColumnStore(dataset, genes, column_choice(options, dataset.cells()), communicator);
+  std::vector<std::uint32_t> once;  // in the order of the columns, repeats left out
   for (const std::uint32_t gene : genes) {
     state_->name_gene(gene, header.genes.at(gene));
+    const std::uint32_t place = state_->columns.place(gene);
+    once.resize(std::max<std::size_t>(once.size(), place + std::size_t{1}));
+    once[place] = gene;
+  }
+  if (options.context.cell || options.context.gene) {
+    state_->context = make_context(dataset, once, options.context, communicator);
   }
 }
 
 Sampler::Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
                  const SamplerOptions& options) {
   validate(options);
+  if (options.context.cell || options.context.gene) {
+    throw base::UsageError({.what = "context features are those of a dataset file",
+                            .file = "model.context",
+                            .expected = "none, for genes from memory",
+                            .got = "context features",
+                            .hint = "Give data.dataset, or leave model.context out."});
+  }
   state_ = std::make_unique<State>(dataset_id, options);
   state_->columns = ColumnStore(cells, genes, column_choice(options, cells));
   for (const SamplerGene& gene : genes) {

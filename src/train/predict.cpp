@@ -47,6 +47,13 @@ void check(const Settings& settings, const PredictRequest& request) {
                             .got = std::to_string(request.votes),
                             .hint = "set predict.votes = 5"});
   }
+  if (!request.dataset.empty() && (settings.context.cell || settings.context.gene)) {
+    throw base::UsageError({.what = "context features are those of one dataset and mean nothing in another",
+                            .file = "dataset",
+                            .expected = "the run's own dataset, with model.context",
+                            .got = request.dataset.string(),
+                            .hint = "leave --dataset out, or train without model.context"});
+  }
   if (request.precision > 0 && request.edges > 0) {
     throw base::UsageError({.what = "two cut-offs",
                             .file = "predict.precision, predict.edges",

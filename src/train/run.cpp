@@ -85,6 +85,13 @@ void check(const Settings& settings) {
                             .got = std::to_string(settings.datasets.size()),
                             .hint = "only `pretrain` takes several datasets"});
   }
+  if (settings.job != Job::train && (settings.context.cell || settings.context.gene)) {
+    throw base::UsageError({.what = "context features are those of one dataset and mean nothing in another",
+                            .file = "model.context",
+                            .expected = "none, for `" + job_name(settings.job) + "`",
+                            .got = "context features",
+                            .hint = "leave model.context out, or `train` on this dataset alone"});
+  }
   if (settings.job == Job::pretrain && !settings.split_file.empty()) {
     throw base::UsageError(
         {.what = "pretrain draws a split per dataset and cannot read one",

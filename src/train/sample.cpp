@@ -57,6 +57,27 @@ std::uint32_t index_of(const store::DatasetHeader& header, const std::string& sy
                          .hint = "check the spelling; quality control may have dropped the gene"});
 }
 
+std::vector<std::string> column_names(const Settings& settings) {
+  std::vector<std::string> names = {"rna_tf", "rp_tf", "rna_gene", "rp_gene"};
+  if (settings.context.cell) {
+    names.emplace_back("cell_size");
+    for (int k = 1; k < pairs::kCellContext; ++k) {
+      names.push_back("cell_component" + std::to_string(k));
+    }
+  }
+  if (settings.context.gene) {
+    for (const char* gene : {"tf", "gene"}) {
+      for (int k = 1; k <= pairs::kGeneContext; ++k) {
+        names.push_back(gene + std::string("_component") + std::to_string(k));
+      }
+    }
+  }
+  for (auto column = static_cast<int>(names.size()); column < settings.shape.columns(); ++column) {
+    names.push_back("column" + std::to_string(column + 1));
+  }
+  return names;
+}
+
 }  // namespace
 
 SampleTable make_sample(const Settings& settings, const SampleRequest& request) {
@@ -77,6 +98,7 @@ SampleTable make_sample(const Settings& settings, const SampleRequest& request) 
 
   SampleTable sample;
   sample.width = settings.shape.columns();
+  sample.columns = column_names(settings);
   const auto count = static_cast<std::size_t>(settings.shape.cells);
   std::vector<std::uint32_t> cells(count);
   sample.values.resize(count * static_cast<std::size_t>(sample.width));
@@ -95,11 +117,10 @@ SampleTable make_sample(const Settings& settings, const SampleRequest& request) 
 }
 
 std::string sample_csv(const SampleTable& sample) {
-  static constexpr const char* kNames[] = {"rna_tf", "rp_tf", "rna_gene", "rp_gene"};
   formats::TableWriter table;
   table.add("cell");
-  for (int column = 0; column < sample.width; ++column) {
-    table.add(column < 4 ? std::string(kNames[column]) : "column" + std::to_string(column + 1));
+  for (const std::string& name : sample.columns) {
+    table.add(name);
   }
   table.end_row();
   const auto width = static_cast<std::size_t>(sample.width);

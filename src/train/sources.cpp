@@ -270,7 +270,8 @@ std::unique_ptr<pairs::Sampler> make_sampler(const Settings& settings, const fs:
                             .resample = settings.resample,
                             .seed = settings.seed,
                             .precision = settings.precision,
-                            .pair_cells = settings.pair_cells},
+                            .pair_cells = settings.pair_cells,
+                            .context = settings.context},
       communicator);
 }
 

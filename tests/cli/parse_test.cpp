@@ -70,6 +70,28 @@ TEST(Parse, HeadsFollowTheWidthAndTheSeedOfTrainingFollowsThatOfPairs) {
   EXPECT_EQ(other.train.seed, 5u);
 }
 
+TEST(Parse, ThePoolingReadoutHasAShapeOfItsOwnUnlessItIsGiven) {
+  const auto pool = parsed({"train", "--model.readout", "pool"}).train.shape;
+  EXPECT_EQ(pool.width, 32);
+  EXPECT_EQ(pool.hidden, 64);
+  EXPECT_EQ(pool.columns(), 4);
+  EXPECT_NO_THROW(mgrn::model::validate(pool));
+  const auto given = parsed({"train", "--model.readout", "pool", "--model.width", "8", "--model.hidden", "5",
+                             "--model.context", "cell,gene"})
+                         .train.shape;
+  EXPECT_EQ(given.width, 8);
+  EXPECT_EQ(given.hidden, 5);
+  EXPECT_EQ(given.columns(), 4 + 5 + 2 * 8);
+  EXPECT_NO_THROW(mgrn::model::validate(given));
+  // What the paper's encoder has and pooling has not is refused, not ignored; so is the other way round.
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"train", "--model.readout", "pool", "--model.heads", "4"},
+        {"train", "--model.readout", "pool", "--model.positions", "standard"},
+        {"train", "--model.context", "cell"}}) {
+    EXPECT_THROW(mgrn::model::validate(parsed(wrong).train.shape), UsageError);
+  }
+}
+
 TEST(Parse, PretrainingAndFineTuningHaveThePapersEpochs) {
   EXPECT_EQ(parsed({"pretrain"}).train.epochs, 25);
   EXPECT_EQ(parsed({"finetune"}).train.epochs, 10);

@@ -2,6 +2,8 @@
 // The sampler on a dataset file, against the same genes from memory.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
@@ -68,6 +70,100 @@ TEST_P(SamplerOnADatasetByCells, GathersTheSameSamplesAsFromMemory) {
 
 INSTANTIATE_TEST_SUITE_P(Cells, SamplerOnADatasetByCells,
                          testing::Values(PairCells::both, PairCells::either, PairCells::all));
+
+TEST(SamplerOnADataset, ContextFeaturesStandBesideTheSamplesOwnValues) {
+  const mgrn::test::TemporaryDirectory folder;
+  kDataset.write(folder / "D.h5");
+  const store::Dataset dataset(folder / "D.h5");
+  const std::vector<std::uint32_t> wanted{40, 3, 3, 77, 12};
+  const SamplerOptions plain{.cells = 60, .seed = 3};
+  const Sampler without(dataset, wanted, plain);
+  // Library sizes and correlations by hand.
+  std::vector<double> sizes(kDataset.cells);
+  const auto rows = kDataset.rows(store::Layer::rna);
+  for (std::size_t i = 0; i < rows.cell.size(); ++i) {
+    sizes[rows.cell[i]] += static_cast<double>(rows.count[i]);
+  }
+  const auto standardise = [](std::vector<double>& values) {
+    double mean = 0, squares = 0;
+    for (const double value : values) mean += value / static_cast<double>(values.size());
+    for (const double value : values) squares += (value - mean) * (value - mean);
+    for (double& value : values)
+      value = (value - mean) / std::sqrt(squares / static_cast<double>(values.size()));
+  };
+  for (double& size : sizes) size = std::log10(1 + size);
+  standardise(sizes);
+  const auto profile = [&](std::uint32_t gene) {
+    std::vector<double> values(kDataset.cells, static_cast<double>(test::RandomDataset::kRnaBackground));
+    const auto row = row_of(rows, gene);
+    for (std::size_t i = 0; i < row.cell.size(); ++i) values[row.cell[i]] = static_cast<double>(row.value[i]);
+    standardise(values);
+    return values;
+  };
+  for (const ContextOptions& context : {ContextOptions{.cell = true}, ContextOptions{.gene = true},
+                                        ContextOptions{.cell = true, .gene = true}}) {
+    SamplerOptions options = plain;
+    options.context = context;
+    options.width = 4 + context_columns(context);
+    const Sampler sampler(dataset, wanted, options);
+    const auto width = static_cast<std::size_t>(options.width);
+    // Components of each cell, as far as samples show them.
+    std::vector<std::vector<double>> component(static_cast<std::size_t>(kCellContext - 1),
+                                               std::vector<double>(kDataset.cells, std::nan("")));
+    std::vector<float> sample(60 * width), own(60 * 4);
+    std::vector<std::uint32_t> cells(60);
+    std::vector<double> gene_context;
+    for (std::uint32_t epoch = 0; epoch < 40; ++epoch) {
+      const SampleName name{.tf = 3, .gene = 40, .epoch = epoch};
+      ASSERT_TRUE(sampler.draw(name, cells));
+      ASSERT_TRUE(sampler.gather(name, sample));
+      ASSERT_TRUE(without.gather(name, own));
+      for (std::size_t i = 0; i < 60; ++i) {
+        const float* row = sample.data() + i * width;
+        ASSERT_TRUE(std::equal(row, row + 4, own.data() + 4 * i));
+        if (context.cell) {
+          ASSERT_NEAR(row[4], sizes[cells[i]], 1e-5);
+          for (std::size_t k = 0; k + 1 < kCellContext; ++k) {
+            double& known = component[k][cells[i]];
+            ASSERT_TRUE(std::isnan(known) || known == row[5 + k]) << "a cell's component is its own";
+            known = row[5 + k];
+          }
+        }
+        if (context.gene) {
+          gene_context.assign(row + width - 2 * kGeneContext, row + width);
+          ASSERT_TRUE(
+              std::equal(gene_context.begin(), gene_context.end(), sample.data() + width - 2 * kGeneContext))
+              << "the same in every cell";
+        }
+      }
+    }
+    if (context.cell && context.gene) {
+      // A gene's embedding is its profile's correlation with the cells' components. Some cells never came up;
+      // 300 cells leave them little weight.
+      for (std::size_t one = 0; one < 2; ++one) {
+        const auto values = profile(one == 0 ? 3 : 40);
+        for (std::size_t k = 0; k + 1 < kCellContext; ++k) {
+          double sum = 0;
+          std::size_t unknown = 0;
+          for (std::uint32_t cell = 0; cell < kDataset.cells; ++cell) {
+            const double score = component[k][cell];
+            unknown += std::isnan(score) ? 1 : 0;
+            sum += std::isnan(score) ? 0 : score * values[cell] / kDataset.cells;
+          }
+          EXPECT_NEAR(gene_context[one * kGeneContext + k], sum, 0.004 * static_cast<double>(unknown) + 1e-4);
+        }
+      }
+    }
+    // The pair the other way round: its genes' features change places.
+    if (context.gene) {
+      ASSERT_TRUE(sampler.gather({.tf = 40, .gene = 3}, sample));
+      const float* row = sample.data() + width - 2 * kGeneContext;
+      for (int k = 0; k < kGeneContext; ++k) {
+        EXPECT_EQ(row[k], static_cast<float>(gene_context[static_cast<std::size_t>(kGeneContext + k)]));
+      }
+    }
+  }
+}
 
 TEST(SamplerOnADataset, AsksForAtacOnlyWhereThereIsSome) {
   const mgrn::test::TemporaryDirectory folder;

@@ -77,6 +77,25 @@ TEST(SamplerOnRanks, SamplesAreThoseOfOneRankForEveryPrecisionAndOrderOfGenes) {
   });
 }
 
+TEST(SamplerOnRanks, ContextFeaturesAreThoseOfOneRank) {
+  on_ranks([](comm::Communicator& world) {
+    std::unique_ptr<mgrn::test::TemporaryDirectory> folder;
+    const store::Dataset dataset(shared_file(world, folder));
+    const std::vector<std::uint32_t> genes{1, 5, 2, 9};
+    const ContextOptions context{.cell = true, .gene = true};
+    const SamplerOptions options{.cells = 20, .width = 4 + context_columns(context), .context = context};
+    const Sampler alone(dataset, genes, options);
+    const Sampler shared(dataset, genes, options, world);
+    for (const std::uint32_t gene : {5u, 9u}) {
+      std::vector<float> one(shared.sample_size()), other(shared.sample_size());
+      EXPECT_TRUE(alone.gather({.tf = 1, .gene = gene}, one));
+      EXPECT_TRUE(shared.gather({.tf = 1, .gene = gene}, other));
+      EXPECT_EQ(one, other);
+    }
+    world.barrier();
+  });
+}
+
 TEST(SamplerOnRanks, FewerGenesThanRanksAndNone) {
   on_ranks([](comm::Communicator& world) {
     std::unique_ptr<mgrn::test::TemporaryDirectory> folder;

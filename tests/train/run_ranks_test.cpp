@@ -39,6 +39,24 @@ TEST(RunOverMpi, GivesTheBytesOfOneRankAlsoWhenResumed) {
   });
 }
 
+TEST(RunOverMpi, ThePoolingReadoutGivesTheBytesOfOneRankAlsoWhenResumed) {
+  const test::SharedTinyFolder folder;
+  run_training(test::tiny_pool_settings(folder.path(), folder.path() / "all"), world());
+  const Settings resumed = test::tiny_pool_settings(folder.path(), folder.path() / "resumed");
+  EXPECT_THROW(run_training(resumed, world(), {.stop_after_step = 5}), base::Stopped);
+  comm::agree(world(), [&] {
+    if (world().rank() == 0) {
+      const auto self = comm::make_self_communicator();
+      run_training(resumed, *self);
+      run_training(test::tiny_pool_settings(folder.path(), folder.path() / "alone"), *self);
+      const std::string text = test::promised_bytes(folder.path() / "alone");
+      EXPECT_NE(text.find("cells.0.weight"), std::string::npos);
+      EXPECT_EQ(test::promised_bytes(folder.path() / "all"), text);
+      EXPECT_EQ(test::promised_bytes(folder.path() / "resumed"), text);
+    }
+  });
+}
+
 TEST(RunOverMpi, DatasetsReadFromEachNodesOwnDiskLeaveNoTrace) {
   const test::SharedTinyFolder folder;
   run_training(test::tiny_settings(folder.path(), folder.path() / "shared"), world());

@@ -690,6 +690,37 @@ TEST_F(RunTest, PredictionWorksOnAnotherDataset) {
   EXPECT_EQ(result["dataset"], "00000000000000bb");
 }
 
+TEST_F(RunTest, ThePoolingReadoutTrainsWithBothEnginesAndPredicts) {
+  const Settings own = test::tiny_pool_settings(folder_.path(), folder_ / "pool");
+  const base::Json result = run(own, 2);
+  Settings reference = own;
+  reference.out = folder_ / "reference-engine";
+  reference.engine.kind = "reference";
+  const base::Json checked = run(reference);
+  EXPECT_NEAR(result["best_validation_loss"].get<double>(), checked["best_validation_loss"].get<double>(),
+              1e-3);
+  const auto weights = formats::read_safetensors(own.out / "model.safetensors");
+  EXPECT_EQ(weights.metadata.at("model.readout"), "pool");
+  EXPECT_EQ(weights.tensors.at("cells.0.weight").shape,
+            (std::vector<std::int64_t>{8, 4 + own.shape.context}));
+  const auto self = comm::make_self_communicator();
+  const auto network = run_prediction(own, {.run = own.out, .votes = 1, .out = folder_ / "n"}, *self);
+  EXPECT_GT(network["edges"].get<int>(), 0);
+  // Components of one dataset mean nothing in another.
+  test::write_tiny_dataset(folder_ / "B.h5", "00000000000000bb", 9);
+  EXPECT_THROW(
+      run_prediction(own, {.run = own.out, .dataset = folder_ / "B.h5", .out = folder_ / "m"}, *self),
+      base::UsageError);
+  Settings pretrain = own;
+  pretrain.out = folder_ / "pretrain";
+  pretrain.job = Job::pretrain;
+  EXPECT_NE(error_of<base::UsageError>(pretrain).find("mean nothing in another"), std::string::npos);
+  const SampleTable sample = make_sample(own, {.tf = "G100", .gene = "G110"});
+  EXPECT_EQ(sample_csv(sample).substr(0, 64),
+            "cell,rna_tf,rp_tf,rna_gene,rp_gene,cell_size,cell_component1,cel");
+  EXPECT_EQ(sample.columns.size(), static_cast<std::size_t>(sample.width));
+}
+
 TEST_F(RunTest, ASampleIsWhatTheSamplerGives) {
   const Settings own = settings("run");
   const SampleTable table = make_sample(own, {.tf = "g100", .gene = "G110", .epoch = 1});

@@ -109,6 +109,21 @@ inline Settings tiny_settings(const std::filesystem::path& inputs, const std::fi
   return settings;
 }
 
+/// The same with the pooling readout and all context features.
+inline Settings tiny_pool_settings(const std::filesystem::path& inputs, const std::filesystem::path& out) {
+  Settings settings = tiny_settings(inputs, out);
+  settings.context = {.cell = true, .gene = true};
+  settings.shape = {.cells = 16,
+                    .width = 8,
+                    .heads = 1,
+                    .layers = 2,
+                    .hidden = 8,
+                    .positions = model::Positions::none,
+                    .readout = model::Readout::pool,
+                    .context = pairs::context_columns(settings.context)};
+  return settings;
+}
+
 /// metrics.jsonl without what depends on the clock.
 inline std::string metrics_without_speed(const std::filesystem::path& file) {
   std::string text;

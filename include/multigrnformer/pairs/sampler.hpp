@@ -42,15 +42,32 @@ enum class PairCells {
 /// "a cell that expresses both genes", and so on: what a pair without samples lacks.
 std::string wanted_cell(PairCells rule);
 
+/// Context features of a sample, in further columns: of each cell, and of the pair's genes, the same in every
+/// cell.
+struct ContextOptions {
+  bool cell = false;  ///< library size and first principal components of the cell
+  bool gene = false;  ///< correlation of each gene's profile with the first principal components
+  bool operator==(const ContextOptions&) const = default;
+};
+inline constexpr int kCellContext = 5;        ///< columns of a cell: its size, four components
+inline constexpr int kGeneContext = 8;        ///< of each gene
+inline constexpr int kComponentGenes = 1000;  ///< components are those of the most variable genes
+constexpr int context_columns(const ContextOptions& options) {
+  return (options.cell ? kCellContext : 0) + (options.gene ? 2 * kGeneContext : 0);
+}
+
 struct SamplerOptions {
-  int cells = 500;   ///< N
-  int width = 4;     ///< d_model; columns (RNA TF, RP TF, RNA gene, RP gene), further ones zero
+  int cells = 500;  ///< N
+  /// d_model; columns (RNA TF, RP TF, RNA gene, RP gene), then the context's (cell, TF, gene), further ones
+  /// zero
+  int width = 4;
   bool atac = true;  ///< false: the RP columns stay zero
   Resample resample = Resample::epoch;
   std::uint64_t seed = 1;  ///< train.seed
   Precision precision = Precision::automatic;
   /// Other than `both`, values of every cell are held, 4 to 8 bytes for each gene and cell (2 to 4 compact).
   PairCells pair_cells = PairCells::both;
+  ContextOptions context = {};
 };
 
 /// One gene as the sampler takes it in: its stored entries, ascending by cell. RNA entries with a count above
@@ -75,7 +92,7 @@ class Sampler final : public SampleSource {
   /// error of any rank is thrown on every rank. The ranks of a node let go of the sampler together.
   Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const SamplerOptions& options,
           comm::Communicator& communicator);
-  /// The same from memory. `dataset_id` enters every sample's name.
+  /// The same from memory, without context features. `dataset_id` enters every sample's name.
   Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
           const SamplerOptions& options);
   ~Sampler() override;

@@ -25,13 +25,15 @@ struct SampleTable {
   std::vector<std::string> barcodes;  ///< N, in the sample's order
   std::vector<float> values;          ///< [N, width], without positional encoding
   int width = 0;
+  std::vector<std::string> columns;  ///< names of the width's columns
 };
 
-/// Not collective. Throws DataError for a symbol that the dataset lacks or a pair without shared cells,
+/// Not collective. Throws DataError for a symbol that the dataset lacks or a pair without cells,
 /// UsageError for an epoch, copy or vote that these settings do not have.
 SampleTable make_sample(const Settings& settings, const SampleRequest& request);
 
-/// `cell,rna_tf,rp_tf,rna_gene,rp_gene[,column5,...]`, values in their shortest exact form.
+/// `cell,rna_tf,rp_tf,rna_gene,rp_gene[,context features][,column5,...]`, values in their shortest exact
+/// form.
 std::string sample_csv(const SampleTable& sample);
 
 }  // namespace mgrn::train

@@ -48,7 +48,8 @@ struct Settings {
   pairs::PairCells pair_cells = pairs::PairCells::both;  ///< pairs.cells
   // model.*
   model::Shape shape;
-  model::EngineOptions engine;  ///< train.engine, train.isa, model.dropout
+  pairs::ContextOptions context;  ///< model.context; shape.context is its number of columns
+  model::EngineOptions engine;    ///< train.engine, train.isa, model.dropout
   // train.*
   std::uint64_t seed = 1;  ///< weights, order, cells; default: pairs.seed
   int epochs = 60;

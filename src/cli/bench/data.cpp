@@ -90,7 +90,8 @@ std::shared_ptr<train::Task> drawn_task(const train::Settings& settings) {
                                                                           .atac = settings.atac,
                                                                           .resample = settings.resample,
                                                                           .seed = settings.seed,
-                                                                          .pair_cells = settings.pair_cells});
+                                                                          .pair_cells = settings.pair_cells,
+                                                                          .context = settings.context});
   for (std::uint32_t tf = 0; tf < kTfs; ++tf) {
     for (std::uint32_t gene = 0; gene < kGenes; ++gene) {
       if (gene != tf && source.sampler->has_sample(tf, gene)) {
