@@ -2,7 +2,6 @@
 #include "node_sum.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace mgrn::comm {
 
@@ -12,27 +11,20 @@ constexpr std::size_t kValuesOfLine = 8;
 
 }  // namespace
 
-NodeSum::NodeSum(Communicator& whole) : node_(whole.split_by_node()) {
-  leaders_ = whole.split(node_->rank() == 0 ? 0 : 1);
-  std::array<double, 2> extent{static_cast<double>(node_->size()), -static_cast<double>(node_->size())};
-  whole.all_reduce(std::span<double>(extent), Reduction::maximum);
-  pays_ = extent[0] > 1;
-  // As many on every node's communicator as there are in all: then there is one node.
-  several_nodes_ = -extent[1] < static_cast<double>(whole.size());
-}
+NodeSum::NodeSum(Communicator& whole) : nodes_(find_nodes(whole)) {}
 
 void NodeSum::make_room(std::size_t values) {
   if (values <= room_) {
     return;
   }
   room_ = (values + kValuesOfLine - 1) / kValuesOfLine * kValuesOfLine;
-  memory_ =
-      node_->share_memory((static_cast<std::uint64_t>(node_->size()) + 1) * room_ * sizeof(std::uint64_t));
+  memory_ = nodes_.node->share_memory((static_cast<std::uint64_t>(nodes_.node->size()) + 1) * room_ *
+                                      sizeof(std::uint64_t));
 }
 
 std::span<std::uint64_t> NodeSum::part(std::span<std::uint64_t> values, int rank) const {
   // Whole cache lines, so that no two ranks write to one.
-  const auto ranks = static_cast<std::size_t>(node_->size());
+  const auto ranks = static_cast<std::size_t>(nodes_.node->size());
   const std::size_t lines = (values.size() + kValuesOfLine - 1) / kValuesOfLine;
   const auto at = [&](std::size_t r) { return std::min(values.size(), lines * r / ranks * kValuesOfLine); };
   const auto r = static_cast<std::size_t>(rank);
@@ -42,8 +34,8 @@ std::span<std::uint64_t> NodeSum::part(std::span<std::uint64_t> values, int rank
 void NodeSum::add_up(std::span<std::uint64_t> values) {
   make_room(values.size());
   auto* const shared = reinterpret_cast<std::uint64_t*>(memory_.bytes().data());
-  const int ranks = node_->size();
-  const int rank = node_->rank();
+  const int ranks = nodes_.node->size();
+  const int rank = nodes_.node->rank();
   const auto given = [&](int r) {
     return std::span(shared + static_cast<std::size_t>(r) * room_, values.size());
   };
@@ -56,7 +48,7 @@ void NodeSum::add_up(std::span<std::uint64_t> values) {
       copy(part(values, r), part(given(rank), r));
     }
   }
-  node_->barrier();
+  nodes_.node->barrier();
   const auto mine = part(values, rank);
   for (int r = 0; r < ranks; ++r) {
     if (r != rank) {
@@ -67,13 +59,13 @@ void NodeSum::add_up(std::span<std::uint64_t> values) {
     }
   }
   copy(mine, part(sums, rank));
-  node_->barrier();
-  if (several_nodes_) {
+  nodes_.node->barrier();
+  if (nodes_.several) {
     if (rank == 0) {
-      leaders_->all_reduce(std::span(reinterpret_cast<std::int64_t*>(sums.data()), sums.size()),
-                           Reduction::sum);
+      nodes_.leaders->all_reduce(std::span(reinterpret_cast<std::int64_t*>(sums.data()), sums.size()),
+                                 Reduction::sum);
     }
-    node_->barrier();
+    nodes_.node->barrier();
     copy(sums, values);
     return;
   }

@@ -4,10 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 
-#include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/comm/nodes.hpp"
 
 namespace mgrn::comm {
 
@@ -17,7 +16,7 @@ class NodeSum {
   explicit NodeSum(Communicator& whole);
 
   /// The same on all ranks: whether any of them has another one beside it.
-  bool pays() const { return pays_; }
+  bool pays() const { return nodes_.most_ranks > 1; }
   /// Collective, in place, modulo 2^64, on any number of values, the same on every rank.
   void add_up(std::span<std::uint64_t> values);
 
@@ -26,10 +25,7 @@ class NodeSum {
   /// Of the array's values those that the node's `rank` adds up.
   std::span<std::uint64_t> part(std::span<std::uint64_t> values, int rank) const;
 
-  std::unique_ptr<Communicator> node_;
-  std::unique_ptr<Communicator> leaders_;  // the first rank of each node; of others a group of their own
-  bool pays_ = false;
-  bool several_nodes_ = false;
+  Nodes nodes_;
   std::size_t room_ = 0;
   SharedMemory memory_;  // what each rank gives, then the sums: [ranks + 1][room]
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/compute_team.hpp"
 
+#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -8,6 +9,39 @@
 #include "multigrnformer/train/method.hpp"
 
 namespace mgrn::train {
+namespace {
+
+constexpr int kLooksBeforeYielding = 200;  // some microseconds
+constexpr std::chrono::milliseconds kAwake{1};
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Until `value` is no longer `old`.
+void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  const auto changed = [&] { return value.load(std::memory_order_acquire) != old; };
+  for (int look = 0; look < kLooksBeforeYielding; ++look) {
+    if (changed()) {
+      return;
+    }
+    pause();
+  }
+  // Where there are more threads than cores, others have work for this one.
+  for (const auto start = std::chrono::steady_clock::now();
+       std::chrono::steady_clock::now() - start < kAwake;) {
+    if (changed()) {
+      return;
+    }
+    std::this_thread::yield();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
 ComputeTeam::ComputeTeam(const Settings& settings, int gpu) : micro_batch_(settings.micro_batch) {
   if (settings.threads < 1) {
     throw base::UsageError({.what = "illegal number of threads",
@@ -26,14 +60,7 @@ ComputeTeam::ComputeTeam(const Settings& settings, int gpu) : micro_batch_(setti
       helpers_.emplace_back([this, thread] { serve(thread); });
     }
   } catch (const std::system_error& error) {
-    {
-      const std::lock_guard lock(mutex_);
-      closing_ = true;
-    }
-    begin_.notify_all();
-    for (auto& helper : helpers_) {
-      helper.join();
-    }
+    close();
     throw base::UsageError({.what = "the system refuses to start threads",
                             .file = "train.threads",
                             .expected = std::to_string(settings.threads) + " threads",
@@ -43,11 +70,13 @@ ComputeTeam::ComputeTeam(const Settings& settings, int gpu) : micro_batch_(setti
 }
 
 ComputeTeam::~ComputeTeam() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
-  begin_.notify_all();
+  close();
+}
+
+void ComputeTeam::close() {
+  closing_ = true;
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
   for (auto& helper : helpers_) {
     helper.join();
   }
@@ -62,39 +91,29 @@ void ComputeTeam::perform(int thread) {
 }
 
 void ComputeTeam::serve(int thread) {
-  std::uint64_t seen = 0;
-  while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      begin_.wait(lock, [&] { return closing_ || round_ != seen; });
-      if (closing_) {
-        return;
-      }
-      seen = round_;
+  for (std::uint32_t seen = 0;; ++seen) {
+    await_change(round_, seen);
+    if (closing_) {
+      return;
     }
     perform(thread);
-    {
-      const std::lock_guard lock(mutex_);
-      --busy_;
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      busy_.notify_one();
     }
-    end_.notify_one();
   }
 }
 
 void ComputeTeam::run(const std::function<void(int)>& work) {
-  {
-    const std::lock_guard lock(mutex_);
-    work_ = &work;
-    busy_ = threads() - 1;
-    ++round_;
-  }
-  begin_.notify_all();
+  work_ = &work;
+  busy_.store(static_cast<std::uint32_t>(threads() - 1), std::memory_order_relaxed);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
   perform(0);
-  {
-    std::unique_lock lock(mutex_);
-    end_.wait(lock, [&] { return busy_ == 0; });
-    work_ = nullptr;
+  for (std::uint32_t busy = busy_.load(std::memory_order_acquire); busy != 0;
+       busy = busy_.load(std::memory_order_acquire)) {
+    await_change(busy_, busy);
   }
+  work_ = nullptr;
   std::exception_ptr first;
   for (auto& error : errors_) {
     const auto mine = std::exchange(error, nullptr);

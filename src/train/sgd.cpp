@@ -4,7 +4,6 @@
 #include <cmath>
 #include <string>
 
-#include "gradient_norm.hpp"
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::train {
@@ -23,40 +22,43 @@ void require(bool holds, const char* key, const char* expected, double got) {
 }  // namespace
 
 Sgd::Sgd(const model::Parameters& parameters, const SgdOptions& options)
-    : options_(options), velocity_(parameters.values().size()) {
-  const auto not_negative = [](double value) { return value >= 0 && std::isfinite(value); };
-  require(not_negative(options.learning_rate), "train.learning_rate", "a finite number, 0 or more",
-          options.learning_rate);
-  require(options.momentum >= 0 && options.momentum < 1, "train.momentum", "a number in [0, 1)",
-          options.momentum);
-  require(not_negative(options.decay), "train.decay", "a finite number, 0 or more", options.decay);
-  require(not_negative(options.weight_decay), "train.weight_decay", "a finite number, 0 or more",
-          options.weight_decay);
-  require(not_negative(options.clip), "train.clip", "a finite number, 0 or more (0: no clipping)",
-          options.clip);
+    : Optimizer(options.clip, parameters.values().size(), 1), options_(options) {
+  check();
 }
 
-double Sgd::step(model::Parameters& parameters, std::span<float> gradient, double rate_factor) {
-  const auto weights = parameters.values();
-  if (weights.size() != velocity_.size() || gradient.size() != velocity_.size()) {
-    throw base::InternalError({.what = "weights, gradient and velocity of the optimiser differ in size",
-                               .expected = std::to_string(velocity_.size()) + " values",
-                               .got = std::to_string(weights.size()) + " weights and a gradient of " +
-                                      std::to_string(gradient.size()),
-                               .hint = "Report this as a defect."});
-  }
-  const double norm = clip_gradient(gradient, options_.clip);
-  const auto rate = static_cast<float>(options_.learning_rate * rate_factor /
-                                       (1 + options_.decay * static_cast<double>(steps_)));
+Sgd::Sgd(const SgdOptions& options, std::span<float> velocity)
+    : Optimizer(options.clip, velocity, {}), options_(options) {
+  check();
+}
+
+void Sgd::check() const {
+  const auto not_negative = [](double value) { return value >= 0 && std::isfinite(value); };
+  require(not_negative(options_.learning_rate), "train.learning_rate", "a finite number, 0 or more",
+          options_.learning_rate);
+  require(options_.momentum >= 0 && options_.momentum < 1, "train.momentum", "a number in [0, 1)",
+          options_.momentum);
+  require(not_negative(options_.decay), "train.decay", "a finite number, 0 or more", options_.decay);
+  require(not_negative(options_.weight_decay), "train.weight_decay", "a finite number, 0 or more",
+          options_.weight_decay);
+  require(not_negative(options_.clip), "train.clip", "a finite number, 0 or more (0: no clipping)",
+          options_.clip);
+}
+
+void Sgd::set_rates(double rate_factor) {
+  rate_ = static_cast<float>(options_.learning_rate * rate_factor /
+                             (1 + options_.decay * static_cast<double>(steps() - 1)));
+}
+
+void Sgd::update(std::size_t first, std::span<const float> gradient, std::span<float> weights) {
   const auto momentum = static_cast<float>(options_.momentum);
   const auto weight_decay = static_cast<float>(options_.weight_decay);
-  ++steps_;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const float push = rate * (gradient[i] + weight_decay * weights[i]);
-    velocity_[i] = momentum * velocity_[i] - push;
-    weights[i] += momentum * velocity_[i] - push;
+  const auto velocity = first_moment().subspan(first, gradient.size());
+  const auto moved = weights.subspan(first, gradient.size());
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const float push = rate_ * (gradient[i] + weight_decay * moved[i]);
+    velocity[i] = momentum * velocity[i] - push;
+    moved[i] += momentum * velocity[i] - push;
   }
-  return norm;
 }
 
 }  // namespace mgrn::train

@@ -16,7 +16,6 @@
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
-#include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/progress.hpp"
@@ -31,6 +30,7 @@
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/straggler.hpp"
+#include "multigrnformer/train/update.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -66,23 +66,15 @@ class Trainer {
         identity_(identity),
         state_(state),
         communicator_(communicator),
-        between_gpus_(between_gpus),
         hooks_(hooks),
         checkpoints_(folder.path(), settings.keep_checkpoints),
-        optimizer_(make_optimizer(state.parameters, settings)),
+        update_(settings.exact_reduction && between_gpus == nullptr
+                    ? make_sliced_update(team, state, settings, communicator)
+                    : make_whole_update(team, state, settings, communicator, between_gpus)),
         schedule_{.scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup},
-        gradient_(state.parameters.values().size()),
         stragglers_(communicator.rank()),
         saved_step_(state.step > 0 ? state.step : -1) {
-    for (int thread = 0; thread < team.threads(); ++thread) {
-      sums_.push_back(settings.exact_reduction ? make_exact_sum(gradient_.size())
-                                               : make_float_sum(gradient_.size()));
-    }
-    buffers_.resize(sums_.size());
-    on_gpu_.resize(sums_.size());
-    std::copy(state.first_moment.begin(), state.first_moment.end(), optimizer_->first_moment().begin());
-    std::copy(state.second_moment.begin(), state.second_moment.end(), optimizer_->second_moment().begin());
-    optimizer_->set_steps(state.adam_steps);
+    buffers_.resize(static_cast<std::size_t>(team.threads()));
     comm::agree(communicator, [&] {
       if (communicator.rank() == 0) {
         metrics_ = std::make_unique<MetricsLog>(folder.metrics(), state.step, state.epoch);
@@ -154,15 +146,9 @@ class Trainer {
     const std::uint64_t units = plan.units(step);
     while (true) {
       const int signal = compute_units(plan, step);
-      for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
-        sums_[0]->merge(*sums_[thread]);
-      }
       const std::size_t samples = plan.batch(step).size();
       hooks_.pass(Site::reduce, state_.step);
-      // What GPUs have reduced leaves a few counters: those are quicker over the host.
-      const bool through_gpus = between_gpus_ != nullptr && !reduced_on_gpus_;
-      comm::Communicator& reducer = through_gpus ? *between_gpus_ : communicator_;
-      const ReductionOutcome reduced = sums_[0]->reduce(reducer, static_cast<double>(samples), gradient_);
+      const ReductionOutcome reduced = update_->reduce(static_cast<double>(samples));
       if (reduced.units != static_cast<std::int64_t>(units)) {
         throw base::InternalError({.what = "micro-batches were lost between the ranks",
                                    .expected = std::to_string(units),
@@ -172,7 +158,8 @@ class Trainer {
       if (reduced.units_non_finite == 0 && reduced.units_out_of_range > 0 && smaller_scale()) {
         continue;
       }
-      if (reduced.usable() && apply(reduced, samples)) {
+      if (reduced.usable()) {
+        apply(reduced, samples);
         good_step();
       } else {
         bad_step(reduced);
@@ -191,13 +178,13 @@ class Trainer {
     try {
       hooks_.pass(Site::step, state_.step);
       team_.run([&](int thread) {
-        sums_[static_cast<std::size_t>(thread)]->start(kScales[state_.scale.level]);
+        update_->sum(thread).start(kScales[state_.scale.level]);
         for (std::size_t unit = rank + static_cast<std::size_t>(thread) * ranks; unit < units;
              unit += threads * ranks) {
           hooks_.pass(Site::compute, state_.step);
           compute_unit(thread, unit, plan.unit(step, unit));
         }
-        close_sum(thread);
+        update_->close(thread, adds_by_engine(thread));
       });
     } catch (...) {
       failure = std::current_exception();
@@ -219,48 +206,10 @@ class Trainer {
     if (const std::string warning = stragglers_.conclude({word[2], word[3]}); !warning.empty()) {
       base::warn(warning);
     }
-    reduce_on_gpus();
     return static_cast<int>(word[1]);
   }
 
-  /// Brings this thread's sum into the host's memory; one that other ranks' GPUs will add to stays where it
-  /// is.
-  void close_sum(int thread) {
-    const auto place = static_cast<std::size_t>(thread);
-    model::FixedPointSum* direct = sums_[place]->direct();
-    on_gpu_[place] = {};
-    if (direct == nullptr || hooks_.tamper) {
-      return;
-    }
-    if (between_gpus_ != nullptr) {
-      on_gpu_[place] = team_.engine(thread).device_sum(*direct);
-    }
-    if (on_gpu_[place].empty()) {
-      team_.engine(thread).finish(*direct);
-    }
-  }
-
-  /// Collective. Ranks have engines of one kind, so that all reduce here or none does.
-  void reduce_on_gpus() {
-    reduced_on_gpus_ = false;
-    for (const auto& sum : on_gpu_) {
-      if (!sum.empty()) {
-        reduced_on_gpus_ = true;
-        between_gpus_->all_reduce_on_device({reinterpret_cast<std::int64_t*>(sum.data()), sum.size()},
-                                            comm::Reduction::sum);
-      }
-    }
-    if (!reduced_on_gpus_) {
-      return;
-    }
-    comm::agree(communicator_, [&] {
-      for (int thread = 0; thread < team_.threads(); ++thread) {
-        GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
-        team_.engine(thread).finish(*sum.direct());
-        sum.set_reduced();
-      }
-    });
-  }
+  bool adds_by_engine(int thread) const { return update_->sum(thread).direct() != nullptr && !hooks_.tamper; }
 
   struct Buffers {
     std::vector<pairs::SampleRequest> requests;
@@ -313,13 +262,13 @@ class Trainer {
     const auto units_of = [](const model::StepStatistics& step) {
       return UnitStatistics{.loss = step.loss, .live_hidden = step.live_hidden};
     };
-    GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
+    GradientSum& sum = update_->sum(thread);
     model::Engine& engine = team_.engine(thread);
-    if (model::FixedPointSum* direct = sum.direct(); direct != nullptr && !hooks_.tamper) {
-      sum.note(units_of(engine.accumulate(state_.parameters, batch, *direct)));
+    if (adds_by_engine(thread)) {
+      sum.note(units_of(engine.accumulate(state_.parameters, batch, *sum.direct())));
       return;
     }
-    buffers.gradient.resize(gradient_.size());
+    buffers.gradient.resize(state_.parameters.values().size());
     const auto statistics = engine.gradient(state_.parameters, batch, buffers.gradient);
     if (hooks_.tamper) {
       hooks_.tamper(state_.step, static_cast<std::int64_t>(unit), buffers.gradient);
@@ -342,13 +291,8 @@ class Trainer {
 
   // ---- what becomes of a step ----------------------------------------------------------------------
 
-  bool apply(const ReductionOutcome& reduced, std::size_t samples) {
-    double norm = 0;
-    try {
-      norm = optimizer_->step(state_.parameters, gradient_, schedule_.factor(optimizer_->steps() + 1));
-    } catch (const base::NumericError&) {
-      return false;  // float sums may overflow; nothing has changed, and every rank has the same sum
-    }
+  void apply(const ReductionOutcome& reduced, std::size_t samples) {
+    const double norm = update_->apply(schedule_.factor(update_->steps() + 1));
     state_.sums.loss += reduced.loss;
     state_.sums.samples += static_cast<std::int64_t>(samples);
     state_.sums.gradient_norm += norm;
@@ -359,7 +303,6 @@ class Trainer {
     if (hooks_.after_step) {
       hooks_.after_step(state_.step, last_loss_);
     }
-    return true;
   }
 
   void good_step() {
@@ -499,11 +442,7 @@ class Trainer {
     if (state_.step == saved_step_) {
       return;
     }
-    const auto first = optimizer_->first_moment();
-    const auto second = optimizer_->second_moment();
-    std::copy(first.begin(), first.end(), state_.first_moment.begin());
-    std::copy(second.begin(), second.end(), state_.second_moment.begin());
-    state_.adam_steps = optimizer_->steps();
+    update_->store(state_);
     comm::agree(communicator_, [&] {
       hooks_.pass(Site::save, state_.step);
       if (writer_) {
@@ -559,21 +498,16 @@ class Trainer {
   const Identity& identity_;
   TrainingState& state_;
   comm::Communicator& communicator_;
-  comm::DeviceCommunicator* between_gpus_;  // null: gradients are reduced over communicator_
   const Hooks& hooks_;
   CheckpointStore checkpoints_;
-  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Update> update_;
   LearningRateSchedule schedule_;
-  base::LargeArray<float> gradient_;
   StragglerWatch stragglers_;
-  std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
-  std::vector<Buffers> buffers_;                    // one per thread
-  std::vector<std::span<std::uint64_t>> on_gpu_;    // one per thread: a sum in the GPU's memory, or empty
-  bool reduced_on_gpus_ = false;                    // this step's sums hold those of all ranks
-  std::unique_ptr<MetricsLog> metrics_;             // rank 0 only
-  std::unique_ptr<CheckpointWriter> writer_;        // rank 0 only
-  std::int64_t saved_step_;                         // newest step on disk or on its way there, -1: none
-  Clock::duration timer_{};                         // training alone, this epoch, this session
+  std::vector<Buffers> buffers_;              // one per thread
+  std::unique_ptr<MetricsLog> metrics_;       // rank 0 only
+  std::unique_ptr<CheckpointWriter> writer_;  // rank 0 only
+  std::int64_t saved_step_;                   // newest step on disk or on its way there, -1: none
+  Clock::duration timer_{};                   // training alone, this epoch, this session
   std::uint64_t timed_samples_ = 0;
   double last_loss_ = 0;
   bool warned_constant_ = false;

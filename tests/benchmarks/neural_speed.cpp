@@ -84,8 +84,8 @@ void measure(const std::string& method, double seconds) {
   settings.method->initialise(parameters, 1);
   const auto engine = settings.method->engine(settings, 0);
   const auto sum = train::make_exact_sum(parameters.values().size());
-  const auto optimizer = train::make_optimizer(parameters, settings);
-  std::vector<float> gradient(parameters.values().size());
+  std::vector<float> gradient(parameters.values().size()), first(gradient.size()), second(gradient.size());
+  const auto optimizer = train::make_optimizer(parameters, settings, first, second);
   const auto step = [&] {
     sum->start(train::kScales[0]);
     std::size_t samples = 0;

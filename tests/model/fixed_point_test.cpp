@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/fixed_point_paths.hpp"
 #include "multigrnformer/base/philox.hpp"
 
 namespace mgrn::model {
@@ -70,10 +71,41 @@ TEST(FixedPoint, BackConversionIsRightForTheWholeRangeOfIntegers) {
       to_float(sum, additions, 40, divisor, fast);
       to_float_scalar(sum, additions, 40, divisor, scalar);
       ASSERT_EQ(fast, scalar);
+      const double factor = std::ldexp(1.0, -40) / divisor;
+      for (const ToFloatPath& path : to_float_paths()) {
+        const std::uint64_t* const only = sum.data();
+        path.convert({&only, 1}, 0, additions * kFixedPointBias, factor, fast);
+        ASSERT_EQ(fast, scalar) << path.name;
+      }
       for (std::size_t i = 0; i < integers.size(); ++i) {
         const auto whole = static_cast<std::int64_t>(integers[i]);
-        ASSERT_EQ(fast[i], static_cast<float>(static_cast<double>(whole) * (std::ldexp(1.0, -40) / divisor)))
-            << whole;
+        ASSERT_EQ(scalar[i], static_cast<float>(static_cast<double>(whole) * factor)) << whole;
+      }
+    }
+  }
+}
+
+TEST(FixedPoint, SeveralSumsAreConvertedAsTheirTotal) {
+  base::PhiloxStream random(4, 4);
+  std::vector<std::vector<std::uint64_t>> parts(4, std::vector<std::uint64_t>(1003));
+  std::vector<std::uint64_t> total(1003);
+  std::vector<const std::uint64_t*> sums;
+  for (auto& part : parts) {
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      part[i] = random.next_u64();  // wraps when added
+      total[i] += part[i];
+    }
+    sums.push_back(part.data());
+    std::vector<float> all(total.size());
+    to_float_scalar(total, 7, 32, 3, all);
+    for (const std::size_t first : {0u, 5u, 1000u}) {
+      const std::vector<float> expected(all.begin() + static_cast<std::ptrdiff_t>(first), all.end());
+      std::vector<float> found(expected.size());
+      to_float(sums, first, 7, 32, 3, found);
+      EXPECT_EQ(found, expected);
+      for (const ToFloatPath& path : to_float_paths()) {
+        path.convert(sums, first, 7 * kFixedPointBias, std::ldexp(1.0, -32) / 3, found);
+        EXPECT_EQ(found, expected) << path.name;
       }
     }
   }

@@ -123,6 +123,46 @@ TEST(Adam, ContinuesFromStoredMomentsWithTheSameBits) {
   EXPECT_TRUE(std::ranges::equal(straight.values(), resumed.values()));
 }
 
+// In float32, one operation after the other: what every instruction set must give.
+TEST(Adam, PartsInAnyOrderGiveTheBitsOfTheFormula) {
+  const model::Shape shape{.cells = 40, .width = 4, .heads = 4, .layers = 1, .hidden = 31};
+  model::Parameters parameters(shape);
+  model::initialise(parameters, 1);
+  AdamOptions options;
+  options.weight_decay = 1e-2;
+  Adam adam(parameters, options);
+  std::vector<float> weights(parameters.values().begin(), parameters.values().end());
+  std::vector<float> first(weights.size()), second(weights.size());
+  for (std::uint32_t step = 1; step <= 3; ++step) {
+    const auto gradient = gradient_of_step(parameters, step);
+    adam.begin_step(0.5);
+    // From the end, in parts that no vector's width divides.
+    for (std::size_t end = gradient.size(); end > 0;) {
+      const std::size_t begin = end > 777 ? end - 777 : 0;
+      adam.update(begin, std::span(gradient).subspan(begin, end - begin), parameters.values());
+      end = begin;
+    }
+    for (const auto& view : parameters.views()) {
+      const double rate = view.predictor ? options.predictor_learning_rate : options.learning_rate;
+      const auto step_size =
+          static_cast<float>(rate * 0.5 / (1 - std::pow(options.beta1, static_cast<double>(step))));
+      const auto correction =
+          static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, static_cast<double>(step))));
+      for (std::size_t i = view.offset; i < view.offset + view.size; ++i) {
+        const float slope = gradient[i] + static_cast<float>(options.weight_decay) * weights[i];
+        first[i] = first[i] + static_cast<float>(1 - options.beta1) * (slope - first[i]);
+        second[i] = second[i] * static_cast<float>(options.beta2) +
+                    static_cast<float>(1 - options.beta2) * slope * slope;
+        const float denominator = std::sqrt(second[i]) * correction + static_cast<float>(options.epsilon);
+        weights[i] = weights[i] - step_size * (first[i] / denominator);
+      }
+    }
+    EXPECT_TRUE(std::ranges::equal(parameters.values(), weights)) << "step " << step;
+    EXPECT_TRUE(std::ranges::equal(adam.first_moment(), first)) << "step " << step;
+    EXPECT_TRUE(std::ranges::equal(adam.second_moment(), second)) << "step " << step;
+  }
+}
+
 TEST(Adam, FirstStepMovesEachGroupByItsOwnRate) {
   model::Parameters parameters(kSmall);
   Adam adam(parameters, {});

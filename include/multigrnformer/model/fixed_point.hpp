@@ -7,6 +7,7 @@
 // picks the fastest one that the processor runs. Thread-safe, no state.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -45,5 +46,10 @@ void to_float(std::span<const std::uint64_t> sum, std::uint64_t additions, int s
               std::span<float> values);
 void to_float_scalar(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale, double divisor,
                      std::span<float> values);
+
+/// The same of the total of any number of sums from value `first` on: sums of several threads or ranks, added
+/// up on the way. `additions` are those of all together.
+void to_float(std::span<const std::uint64_t* const> sums, std::size_t first, std::uint64_t additions,
+              int scale, double divisor, std::span<float> values);
 
 }  // namespace mgrn::model

@@ -4,11 +4,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
 
-#include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/train/optimizer.hpp"
 
@@ -28,38 +26,45 @@ struct AdamOptions {
   Freeze freeze = Freeze::none;
 };
 
+/// Frozen weights take no part in norm, clipping and weight decay, as parameters without a gradient in
+/// PyTorch.
 class Adam final : public Optimizer {
  public:
+  /// What the values of one group are computed with in a step.
+  struct Constants {
+    float one_minus_beta1 = 0;
+    float beta2 = 0;
+    float one_minus_beta2 = 0;
+    float weight_decay = 0;
+    float step_size = 0;        ///< learning rate / (1 - beta1^t)
+    float root_correction = 0;  ///< 1 / sqrt(1 - beta2^t)
+    float epsilon = 0;
+  };
+
   /// Throws UsageError for rates, betas, epsilon, decay or clip outside their range.
   Adam(const model::Parameters& parameters, const AdamOptions& options);
+  /// With moments in memory of the caller, as many values each as there are weights: ranks of a node share
+  /// them.
+  Adam(const model::Parameters& parameters, const AdamOptions& options, std::span<float> first_moment,
+       std::span<float> second_moment);
 
-  /// One update, with both learning rates times `rate_factor`. `gradient` is the mean gradient (already
-  /// divided by the number of samples); changed by clipping, and zero afterwards where weights are frozen:
-  /// those take no part in norm, clipping and weight decay, as parameters without a gradient in PyTorch.
-  /// Returns its L2 norm before clipping.
-  /// Element-wise and in a fixed order: the same bits on every rank and every instruction set. Throws
-  /// NumericError, before anything changed, when the norm is not finite.
-  double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1) override;
-
-  std::int64_t steps() const override { return steps_; }
-  std::span<float> first_moment() override { return first_; }
-  std::span<float> second_moment() override { return second_; }
-  void set_steps(std::int64_t steps) override { steps_ = steps; }
+  void mask(std::size_t first, std::span<float> gradient) const override;
+  void update(std::size_t first, std::span<const float> gradient, std::span<float> weights) override;
 
  private:
+  void set_rates(double rate_factor) override;
+  void make_groups(const model::Parameters& parameters);
+
   /// Consecutive values with one learning rate.
   struct Group {
     std::size_t first = 0;
     std::size_t last = 0;
     double learning_rate = 0;
     bool frozen = false;
+    Constants constants = {};  // of the step that was begun
   };
-
   AdamOptions options_;
   std::vector<Group> groups_;
-  base::LargeArray<float> first_;
-  base::LargeArray<float> second_;
-  std::int64_t steps_ = 0;
 };
 
 }  // namespace mgrn::train

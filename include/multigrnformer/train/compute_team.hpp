@@ -2,12 +2,11 @@
 // This rank's threads, each with an engine of its own. Not collective. One thread at a time may call run().
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,22 +32,22 @@ class ComputeTeam {
   std::string engine_name() const { return engines_.front()->name(); }
 
   /// Runs `work(thread)` once on every thread, 0 being the caller, and returns when all are done. Rethrows
-  /// the error of the lowest thread that threw.
+  /// the error of the lowest thread that threw. Threads that wait stay awake for about a millisecond, giving
+  /// way to others: a step has several rounds, and a sleeping thread takes longer to wake than some of them
+  /// last.
   void run(const std::function<void(int thread)>& work);
 
  private:
   void serve(int thread);
   void perform(int thread);
+  void close();
 
   int micro_batch_;
   std::vector<std::unique_ptr<model::Engine>> engines_;
   std::vector<std::exception_ptr> errors_;
-  std::mutex mutex_;
-  std::condition_variable begin_;
-  std::condition_variable end_;
   const std::function<void(int)>* work_ = nullptr;
-  std::uint64_t round_ = 0;
-  int busy_ = 0;
+  std::atomic<std::uint32_t> round_ = 0;  // counts up; a helper works once for each
+  std::atomic<std::uint32_t> busy_ = 0;   // helpers at work
   bool closing_ = false;
   std::vector<std::thread> helpers_;
 };

@@ -4,9 +4,8 @@
 // part as soon as the rate changes).
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <span>
-#include <vector>
 
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/train/optimizer.hpp"
@@ -25,17 +24,17 @@ class Sgd final : public Optimizer {
  public:
   /// Throws UsageError for a rate, momentum, decay or clip outside its range.
   Sgd(const model::Parameters& parameters, const SgdOptions& options);
+  /// With the velocity in memory of the caller, as many values as there are weights.
+  Sgd(const SgdOptions& options, std::span<float> velocity);
 
-  double step(model::Parameters& parameters, std::span<float> gradient, double rate_factor = 1) override;
-  std::int64_t steps() const override { return steps_; }
-  void set_steps(std::int64_t steps) override { steps_ = steps; }
-  std::span<float> first_moment() override { return velocity_; }
-  std::span<float> second_moment() override { return {}; }
+  void update(std::size_t first, std::span<const float> gradient, std::span<float> weights) override;
 
  private:
+  void check() const;
+  void set_rates(double rate_factor) override;
+
   SgdOptions options_;
-  std::vector<float> velocity_;
-  std::int64_t steps_ = 0;
+  float rate_ = 0;  // of the step that was begun
 };
 
 }  // namespace mgrn::train

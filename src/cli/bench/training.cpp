@@ -12,15 +12,14 @@
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
-#include "multigrnformer/train/adam.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/checkpoint_writer.hpp"
 #include "multigrnformer/train/compute_team.hpp"
 #include "multigrnformer/train/gpus.hpp"
-#include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 #include "multigrnformer/train/trainer.hpp"
+#include "multigrnformer/train/update.hpp"
 #include "setup.hpp"
 
 namespace mgrn::cli {
@@ -113,30 +112,32 @@ class StepRun {
 // ---- the gradient sum --------------------------------------------------------------------------------
 
 /// A step made of the trainer's parts, with the exact sum and without any: gradients then stay where their
-/// micro-batch left them, which costs as little as a sum of floats can. Engines convert gradients in the
-/// kernel that computes them, so what the sum takes shows only in the difference.
+/// micro-batch left them, which costs as little as a sum of floats can, and Adam goes over one of them.
+/// Engines convert gradients in the kernel that computes them, so what the sum takes shows only in the
+/// difference.
 class StepParts {
  public:
   StepParts(std::shared_ptr<Setup> setup, comm::Communicator& world)
       : setup_(std::move(setup)),
         world_(world),
-        parameters_(setup_->weights),
-        adam_(parameters_, setup_->settings.adam) {
+        state_(starting_from(setup_->weights)),
+        update_(train::make_sliced_update(setup_->team, state_, setup_->settings, world)),
+        plain_adam_(state_.parameters, setup_->settings.adam) {
     const auto rows = static_cast<std::size_t>(setup_->team.micro_batch());
     for (int thread = 0; thread < setup_->team.threads(); ++thread) {
-      sums_.push_back(train::make_exact_sum(parameters()));
       workers_.push_back({.inputs = std::vector<float>(rows * setup_->sample_size()),
                           .labels = std::vector<float>(rows),
                           .weights = std::vector<float>(rows, 1.0f),
                           .names = std::vector<std::uint64_t>(rows),
-                          .gradient = std::vector<float>(parameters())});
+                          .gradient = std::vector<float>(parameters()),
+                          .squares = 0});
       for (std::size_t row = 0; row < rows; ++row) {
         workers_.back().labels[row] = static_cast<float>(row % 2);
       }
     }
   }
 
-  std::size_t parameters() const { return parameters_.values().size(); }
+  std::size_t parameters() const { return state_.parameters.values().size(); }
   std::int64_t units() const {
     const auto micro_batch = static_cast<std::int64_t>(setup_->team.micro_batch());
     return (setup_->settings.batch + micro_batch - 1) / micro_batch;
@@ -147,31 +148,29 @@ class StepParts {
     const std::int64_t stride = ranks * setup_->team.threads();
     setup_->team.run([&](int thread) {
       Worker& worker = workers_[static_cast<std::size_t>(thread)];
-      train::GradientSum& sum = *sums_[static_cast<std::size_t>(thread)];
+      train::GradientSum& sum = update_->sum(thread);
       model::Engine& engine = setup_->team.engine(thread);
       sum.start(train::kScales[0]);
       for (std::int64_t unit = world_.rank() + thread * ranks; unit < units(); unit += stride) {
         const model::MicroBatch batch = gather(worker, unit);
         if (!exact) {
-          engine.gradient(parameters_, batch, worker.gradient);
+          engine.gradient(state_.parameters, batch, worker.gradient);
           continue;
         }
-        const auto statistics = engine.accumulate(parameters_, batch, *sum.direct());
+        const auto statistics = engine.accumulate(state_.parameters, batch, *sum.direct());
         sum.note({.loss = statistics.loss, .live_hidden = statistics.live_hidden});
       }
       if (exact) {
-        engine.finish(*sum.direct());
+        update_->close(thread, true);
       }
     });
+    world_.barrier();  // as in training, where errors and signals are exchanged
     if (exact) {
-      for (std::size_t thread = 1; thread < sums_.size(); ++thread) {
-        sums_[0]->merge(*sums_[thread]);
-      }
-      if (sums_[0]->reduce(world_, setup_->settings.batch, workers_[0].gradient).usable()) {
-        adam_.step(parameters_, workers_[0].gradient);
+      if (update_->reduce(setup_->settings.batch).usable()) {
+        update_->apply(1);
       }
     } else {
-      adam_.step(parameters_, workers_[0].gradient);
+      plain_update();
     }
     first_sample_ += units() * setup_->team.micro_batch();
   }
@@ -181,7 +180,34 @@ class StepParts {
     std::vector<float> inputs, labels, weights;
     std::vector<std::uint64_t> names;
     std::vector<float> gradient;
+    double squares = 0;
   };
+
+  static train::TrainingState starting_from(const model::Parameters& weights) {
+    train::TrainingState state(weights.shape());
+    state.parameters = weights;
+    return state;
+  }
+
+  /// Adam's step on what one thread's last micro-batch left; each thread of each rank takes its part of it.
+  void plain_update() {
+    using train::Adam;
+    const std::size_t blocks = Adam::blocks(parameters());
+    const auto threads = static_cast<std::size_t>(setup_->team.threads());
+    const std::size_t parts = threads * static_cast<std::size_t>(world_.size());
+    plain_adam_.begin_step(1);
+    setup_->team.run([&](int thread) {
+      const std::size_t part =
+          static_cast<std::size_t>(world_.rank()) * threads + static_cast<std::size_t>(thread);
+      for (std::size_t block = blocks * part / parts; block < blocks * (part + 1) / parts; ++block) {
+        const std::size_t first = block * Adam::kBlock;
+        const auto values =
+            std::span(workers_[0].gradient).subspan(first, std::min(Adam::kBlock, parameters() - first));
+        workers_[static_cast<std::size_t>(thread)].squares += Adam::squares(values);
+        plain_adam_.update(first, values, state_.parameters.values());
+      }
+    });
+  }
 
   model::MicroBatch gather(Worker& worker, std::int64_t unit) {
     const std::int64_t rows = setup_->team.micro_batch();
@@ -200,9 +226,9 @@ class StepParts {
 
   std::shared_ptr<Setup> setup_;
   comm::Communicator& world_;
-  model::Parameters parameters_;
-  train::Adam adam_;
-  std::vector<std::unique_ptr<train::GradientSum>> sums_;
+  train::TrainingState state_;
+  std::unique_ptr<train::Update> update_;
+  train::Adam plain_adam_;
   std::vector<Worker> workers_;
   std::int64_t first_sample_ = 0;
 };
@@ -348,7 +374,7 @@ BenchCases reduction_cases(const Config& config, comm::Communicator& world) {
   BenchCases cases;
   for (auto& setup : setups(config, config.bench.engines, world)) {
     std::shared_ptr<StepParts> parts;
-    comm::agree(world, [&] { parts = std::make_shared<StepParts>(setup, world); });
+    parts = std::make_shared<StepParts>(setup, world);
     struct Seconds {
       double exact = 0;
       double plain = 0;
