@@ -11,6 +11,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/baselines/method.hpp"
 #include "multigrnformer/cli/command.hpp"
 #include "multigrnformer/cli/grid_file.hpp"
 #include "multigrnformer/cli/keys.hpp"
@@ -76,6 +77,7 @@ void add_keys(KeyTable& table, Config& config) {
       .result = false;
   table.file("grid.data", options.data, "folder that {data} stands for in the file's paths").result = false;
   table.text("grid.runs", "1..5|1,2,7", options.runs, "instead of the file's runs: seeds").result = false;
+  add_baseline_keys(table, config);
   add_training_keys(table, config);
   add_common_keys(table, config);
 }
@@ -107,6 +109,9 @@ std::uint64_t cost_of(const PlannedTask& task, const Config& config) {
   const double genes = settings.gene_set.variable_genes < 0
                            ? kAllGenes
                            : static_cast<double>(settings.gene_set.variable_genes);
+  if (task.command == "baseline" && !baselines::trains(config.baseline.method)) {
+    return static_cast<std::uint64_t>(genes / 500 + 1);
+  }
   const double samples = genes * settings.augment * static_cast<double>(settings.datasets.size());
   return static_cast<std::uint64_t>(
       samples * settings.epochs * settings.shape.cells * settings.shape.layers / kUnit + 1);
@@ -117,6 +122,8 @@ std::uint64_t check_task(const PlannedTask& task) {
   parse_task(task, "grid", invocation);
   if (task.command == "simulate") {
     simulate::check(invocation.config.simulate);
+  } else if (task.command == "baseline") {
+    check_baseline(invocation.config);
   } else if (task.command != "prepare" && task.command != "inspect") {
     check_training(invocation.config, job_named(task.command));
   }
@@ -153,6 +160,8 @@ void perform_task(const PlannedTask& task, const fs::path& out, comm::Communicat
     perform_preparation(config, group);
   } else if (task.command == "inspect") {
     perform_inspection(config, group);
+  } else if (task.command == "baseline") {
+    perform_baseline(config, group);
   } else {
     perform_training(config, group, job_named(task.command));
   }

@@ -62,7 +62,7 @@ class Reader {
  public:
   Reader(fs::path file, const Config& config, const KeyTable& table)
       : file_(std::move(file)), config_(config), table_(table) {
-    training_.add_command(train_command());
+    training_.add_command(baseline_command());  // takes train's keys too
     in_setting_ = training_;
     in_setting_.add("dataset");
     in_setting_.add("sources");
@@ -82,8 +82,8 @@ class Reader {
       const std::string rest = dot == std::string::npos ? name : name.substr(dot + 1);
       if (section == "grid") {
         put_list(rest, value);
-      } else if (section == "setting" || section == "dataset" || section == "job" || section == "strategy" ||
-                 section == "variant") {
+      } else if (section == "setting" || section == "dataset" || section == "job" || section == "method" ||
+                 section == "strategy" || section == "variant") {
         put_named(section, name, rest, value);
       } else if (section == "search") {
         put_search(rest, value);
@@ -272,12 +272,14 @@ class Reader {
       put(grid_.strategy_keys[name], training_, key, value);
     } else if (section == "variant") {
       put(grid_.variant_keys[name], training_, key, value);
-    } else if (name == "train" || name == "pretrain" || name == "finetune") {
+    } else if (section == "method") {
+      put(grid_.method_keys[name], training_, key, value);
+    } else if (name == "train" || name == "pretrain" || name == "finetune" || name == "baseline") {
       put(grid_.job_keys[name], training_, key, value);
     } else {
       throw base::UsageError({.what = "unknown job " + name,
                               .file = file_.string(),
-                              .expected = "[job.train], [job.pretrain] or [job.finetune]",
+                              .expected = "[job.train], [job.pretrain], [job.finetune] or [job.baseline]",
                               .got = "[job." + name + "]",
                               .hint = "mend the section's name"});
     }

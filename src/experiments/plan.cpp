@@ -10,6 +10,7 @@
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "multigrnformer/baselines/method.hpp"
 #include "multigrnformer/experiments/race.hpp"
 #include "multigrnformer/experiments/task_state.hpp"
 
@@ -27,12 +28,14 @@ const std::string kSearch = "search";
 const std::string kInspect = "inspect";
 const std::string kModalities = "data.modalities";
 // What the grid itself decides for each task.
-constexpr const char* kGridDecides[] = {"out",        "pairs.seed",   "pairs.split_file",  "pairs.fold",
-                                        "train.init", "cross.target", "cross.target_split"};
-constexpr const char* kOwnMethod = "multigrnformer";
+constexpr const char* kGridDecides[] = {"out",        "method",     "pairs.seed",   "pairs.split_file",
+                                        "pairs.fold", "train.init", "cross.target", "cross.target_split"};
 constexpr const char* kRnaAndAtac = "rna+atac";
 constexpr const char* kRna = "rna";
-constexpr const char* kBaselines[] = {"cnnc", "stgrns", "genie3", "grnboost2", "degree", "pearson"};
+// The one strategy that baselines have.
+const std::string kStandard = "standard";
+// Keys that baselines alone take.
+const std::string kBaselineKeys = "baseline.";
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -65,6 +68,10 @@ std::string names_in(const Map& map) {
     names.push_back(name);
   }
   return names.empty() ? "none" : joined(names);
+}
+
+bool is_baseline(const std::string& method) {
+  return method != kOwnMethod;
 }
 
 bool pretrains(const std::string& strategy) {
@@ -111,6 +118,9 @@ class Planner {
     for (const auto& setting : grid_.settings) {
       for (const auto& method : grid_.methods) {
         for (const auto& strategy : grid_.strategies) {
+          if (is_baseline(method) && strategy != kStandard && strategy != kInspect) {
+            continue;
+          }
           for (const auto& omics : grid_.omics.empty() ? std::vector<std::string>{""} : grid_.omics) {
             for (const auto run : grid_.runs) {
               if (strategy == kInspect) {
@@ -118,7 +128,7 @@ class Planner {
                 continue;
               }
               if (strategy == kSearch) {
-                add_search(setting, method, omics, run);
+                add_search(setting, omics, run);
                 continue;
               }
               add_cell(setting, method, strategy, omics, run);
@@ -192,16 +202,22 @@ class Planner {
       check_strategy(strategy);
     }
     for (const auto& method : grid_.methods) {
-      if (method == kOwnMethod) {
-        continue;
+      if (method != kOwnMethod) {
+        check_baseline(method, "methods under [grid]");
       }
-      const bool known =
-          std::find(std::begin(kBaselines), std::end(kBaselines), method) != std::end(kBaselines);
-      refuse({.what =
-                  known ? "method " + method + " is not built into this version" : "unknown method " + method,
-              .expected = "multigrnformer",
-              .got = method,
-              .hint = "take it out of methods under [grid]"});
+    }
+    const bool standard =
+        std::find(grid_.strategies.begin(), grid_.strategies.end(), kStandard) != grid_.strategies.end();
+    if (const auto baseline = std::find_if(grid_.methods.begin(), grid_.methods.end(), is_baseline);
+        baseline != grid_.methods.end() && !standard) {
+      refuse({.what = "method " + *baseline + " has no strategy to run under",
+              .expected = kStandard + " among strategies: it is the only one that baselines have",
+              .got = joined(grid_.strategies),
+              .hint = "add it to strategies under [grid], or take the method out"});
+    }
+    for (const auto& [method, keys] : grid_.method_keys) {
+      check_baseline(method, "section [method." + method + "]");
+      check_decided(keys, "[method." + method + "]");
     }
     for (const auto& [name, keys] : grid_.setting_keys) {
       check_decided(keys, "[setting." + name + "]");
@@ -219,6 +235,18 @@ class Planner {
     check_decided(grid_.command_line, "the command line");
   }
 
+  void check_baseline(const std::string& method, const std::string& where) const {
+    const auto& all = baselines::methods();
+    const bool known =
+        std::any_of(all.begin(), all.end(), [&](const auto& one) { return one.name == method; });
+    if (!known) {
+      refuse({.what = "unknown method " + method,
+              .expected = std::string("one of ") + kOwnMethod + ", " + baselines::method_names(),
+              .got = method,
+              .hint = "mend " + where + (method == kOwnMethod ? "; its keys stand in [job.train]" : "")});
+    }
+  }
+
   void check_decided(const Keys& keys, const std::string& where) const {
     for (const char* key : kGridDecides) {
       if (const auto place = keys.find(key); place != keys.end()) {
@@ -231,13 +259,16 @@ class Planner {
   }
 
   /// The keys of a job, from the general to the special.
-  Keys keys_for(const std::string& command, const std::string& setting, const std::string& strategy,
-                const std::string& omics, std::uint64_t run) const {
+  Keys keys_for(const std::string& command, const std::string& setting, const std::string& method,
+                const std::string& strategy, const std::string& omics, std::uint64_t run) const {
     Keys keys = grid_.common;
     put_all(keys, grid_.setting_keys.at(setting));
     keys.erase(kDataset);
     keys.erase(kSources);
     if (const auto own = grid_.job_keys.find(command); own != grid_.job_keys.end()) {
+      put_all(keys, own->second);
+    }
+    if (const auto own = grid_.method_keys.find(method); own != grid_.method_keys.end()) {
       put_all(keys, own->second);
     }
     Keys of_strategy = strategy_defaults(strategy);
@@ -252,6 +283,9 @@ class Planner {
       }
     }
     put_all(keys, strategy_definition(strategy, command));
+    if (!is_baseline(method)) {
+      std::erase_if(keys, [](const auto& entry) { return entry.first.rfind(kBaselineKeys, 0) == 0; });
+    }
     if (!omics.empty()) {
       keys[kModalities] = omics == kRna ? "rna" : "rna,atac";
     }
@@ -382,7 +416,7 @@ class Planner {
     const Data target = data_of(setting);
     PlannedTask task{.name = {},
                      .command = "pretrain",
-                     .keys = keys_for("pretrain", setting, strategy, omics, run),
+                     .keys = keys_for("pretrain", setting, kOwnMethod, strategy, omics, run),
                      .needs = target.needs,
                      .result = {}};
     // The target comes first: it is left out, but its own network draws its test pairs.
@@ -437,19 +471,23 @@ class Planner {
   void add_cell(const std::string& setting, const std::string& method, const std::string& strategy,
                 const std::string& omics, std::uint64_t run) {
     const Data data = data_of(setting);
-    const std::string command = pretrains(strategy) ? "finetune" : "train";
+    const std::string command = is_baseline(method) ? "baseline" : pretrains(strategy) ? "finetune" : "train";
     const std::string name = setting + "." + method + "." + strategy + name_end(omics, run);
     PlannedTask task{.name = name,
                      .command = command,
-                     .keys = keys_for(command, setting, strategy, omics, run),
+                     .keys = keys_for(command, setting, method, strategy, omics, run),
                      .needs = data.needs,
                      .result = {}};
     task.keys["data.dataset"] = data.dataset;
     task.keys["data.network"] = data.network;
     task.keys["data.tfs"] = data.tfs;
     task.keys["out"] = in_task(name);
+    if (command == "baseline") {
+      task.keys["method"] = method;
+    }
     if (command == "finetune") {
-      check_same_model(setting, strategy, keys_for("pretrain", setting, strategy, omics, run), task.keys);
+      check_same_model(setting, strategy, keys_for("pretrain", setting, kOwnMethod, strategy, omics, run),
+                       task.keys);
       const std::string pretraining = add_pretraining(setting, strategy, omics, run);
       task.needs.push_back(pretraining);
       task.keys["train.init"] = in_task(pretraining, "model.safetensors");
@@ -466,7 +504,7 @@ class Planner {
   /// What a setting's data are: the same for all methods, omics and runs.
   void add_inspection(const std::string& setting) {
     const Data data = data_of(setting);
-    const Keys keys = keys_for(kInspect, setting, kInspect, "", 1);
+    const Keys keys = keys_for(kInspect, setting, kOwnMethod, kInspect, "", 1);
     PlannedTask task{.name = setting + "." + kInspect,
                      .command = kInspect,
                      .keys = {{"dataset", data.dataset}, {"network", data.network}, {"tfs", data.tfs}},
@@ -487,14 +525,7 @@ class Planner {
   }
 
   /// A parameter search: every fold of every point is a training of its own.
-  void add_search(const std::string& setting, const std::string& method, const std::string& omics,
-                  std::uint64_t run) {
-    if (method != kOwnMethod) {
-      refuse({.what = "the parameter search is for the model's own keys",
-              .expected = std::string("methods = ") + kOwnMethod,
-              .got = method,
-              .hint = "take search out of strategies, or the method out of methods"});
-    }
+  void add_search(const std::string& setting, const std::string& omics, std::uint64_t run) {
     const SearchSpace& space = grid_.search;
     for (const auto& [key, values] : space.values) {
       if (grid_.command_line.contains(key)) {
@@ -505,7 +536,7 @@ class Planner {
       }
     }
     const Data data = data_of(setting);
-    const Keys around = keys_for("train", setting, kSearch, omics, run);
+    const Keys around = keys_for("train", setting, kOwnMethod, kSearch, omics, run);
     const std::string race = setting + "." + kSearch + name_end(omics, run);
     std::uint64_t number = 0;
     for (const auto& point : search_points(space, around)) {

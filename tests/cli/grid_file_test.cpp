@@ -36,13 +36,15 @@ TEST(GridFile, SortsKeysIntoTheSectionsTheyBelongTo) {
       "9\n"
       "[setting.a]\ndataset = d\nsources = b\nmodel.layers = 1\n[dataset.d]\nsimulate.seed = 3\nprepare.clip "
       "= 4\n"
-      "[job.finetune]\ntrain.epochs = 3\n[strategy.both]\npairs.augment = 2\n",
+      "[job.finetune]\ntrain.epochs = 3\n[strategy.both]\npairs.augment = 2\n[baseline]\ncomponents = 9\n"
+      "[method.embeddings]\nbaseline.components = 8\n",
       folder);
   EXPECT_EQ(grid.settings, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(grid.strategies, (std::vector<std::string>{"standard"}));
   EXPECT_EQ(grid.runs, (std::vector<std::uint64_t>{1, 2}));
   using experiments::Keys;
-  EXPECT_EQ(grid.common, (Keys{{"data.genes", "500"}}));
+  EXPECT_EQ(grid.common, (Keys{{"baseline.components", "9"}, {"data.genes", "500"}}));
+  EXPECT_EQ(grid.method_keys.at("embeddings"), (Keys{{"baseline.components", "8"}}));
   EXPECT_EQ(grid.preparation, (Keys{{"prepare.qc", "none"}, {"simulate.cells", "9"}}));
   EXPECT_EQ(grid.setting_keys.at("a"), (Keys{{"dataset", "d"}, {"sources", "b"}, {"model.layers", "1"}}));
   EXPECT_EQ(grid.datasets.at("d"), (Keys{{"simulate.seed", "3"}, {"prepare.clip", "4"}}));

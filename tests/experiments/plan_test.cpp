@@ -120,6 +120,35 @@ TEST(Plan, GivesEveryStrategyItsKeys) {
   EXPECT_EQ(task_named(plan, "mouse.pretrain.both.run-1").keys.at("pairs.augment"), "5");
 }
 
+TEST(Plan, RunsBaselinesUnderStrategyStandardAloneOnTheSplitOfTheRun) {
+  GridFile grid = grid_of_two();
+  grid.methods = {"degree", "multigrnformer", "embeddings"};
+  grid.common["baseline.components"] = "5";
+  grid.job_keys["train"] = {{"train.epochs", "9"}};
+  grid.job_keys["baseline"] = {{"train.threads", "2"}};
+  grid.method_keys["embeddings"] = {{"baseline.components", "7"}};
+  const Plan plan = plan_of(grid);
+  const auto with_result = std::count_if(plan.tasks.begin(), plan.tasks.end(),
+                                         [](const PlannedTask& task) { return task.result.has_value(); });
+  EXPECT_EQ(with_result, 2 * 5 * 2 + 2 * 2 * 2);
+  const auto& baseline = task_named(plan, "mouse.embeddings.standard.run-2");
+  EXPECT_EQ(baseline.command, "baseline");
+  EXPECT_EQ(baseline.keys.at("method"), "embeddings");
+  EXPECT_EQ(baseline.keys.at("baseline.components"), "7");
+  EXPECT_EQ(baseline.keys.at("train.threads"), "2");
+  EXPECT_FALSE(baseline.keys.contains("train.epochs"));
+  EXPECT_EQ(baseline.needs, (std::vector<std::string>{"data.mouse.prepare"}));
+  EXPECT_EQ(baseline.result->method, "embeddings");
+  EXPECT_EQ(task_named(plan, "mouse.degree.standard.run-1").keys.at("baseline.components"), "5");
+  // What draws the split is the same for all methods of a run; baselines' own keys are theirs alone.
+  const auto& train = task_named(plan, "mouse.multigrnformer.standard.run-2");
+  for (const char* key : {"data.dataset", "data.network", "data.tfs", "data.genes", "pairs.seed"}) {
+    EXPECT_EQ(baseline.keys.at(key), train.keys.at(key)) << key;
+  }
+  EXPECT_FALSE(train.keys.contains("baseline.components"));
+  EXPECT_FALSE(train.keys.contains("method"));
+}
+
 TEST(Plan, SpecialKeysWinOverGeneralOnesAndTheCommandLineOverAll) {
   GridFile grid = grid_of_two();
   grid.common["train.epochs"] = "7";
@@ -194,7 +223,14 @@ TEST(Plan, RefusesWhatCannotBeDoneBeforeAnyWorkBegins) {
       {"lists no strategies", [](GridFile& grid) { grid.strategies.clear(); }},
       {"unknown strategy crossed", [](GridFile& grid) { grid.strategies = {"crossed"}; }},
       {"unknown strategy crossed", [](GridFile& grid) { grid.strategy_keys["crossed"] = {}; }},
-      {"method genie3 is not built into this version", [](GridFile& grid) { grid.methods = {"genie3"}; }},
+      {"unknown method genie4", [](GridFile& grid) { grid.method_keys["genie4"] = {}; }},
+      {"in [job.train]", [](GridFile& grid) { grid.method_keys["multigrnformer"] = {}; }},
+      {"method pearson has no strategy to run under",
+       [](GridFile& grid) {
+         grid.methods = {"multigrnformer", "pearson"};
+         grid.strategies = {"augment", "cross"};
+       }},
+      {"the grid itself sets method", [](GridFile& grid) { grid.common["method"] = "degree"; }},
       {"unknown method gene3", [](GridFile& grid) { grid.methods = {"gene3"}; }},
       {"the grid itself sets pairs.seed", [](GridFile& grid) { grid.common["pairs.seed"] = "3"; }},
       {"the grid itself sets train.init",

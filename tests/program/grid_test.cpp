@@ -545,7 +545,7 @@ TEST_F(Grid, WhatIsWrongIsSaidBeforeAnythingBegins) {
       {64, "epochs = 40", "epochs = many", "illegal value of train.epochs"},
       {64, "runs = 1", "runs = 1..", "illegal list of runs"},
       {64, "runs = 1", "runz = 1", "expected grid.runs"},
-      {64, "runs = 1", "methods = grnboost2", "method grnboost2 is not built into this version"},
+      {64, "runs = 1", "methods = grnboost3", "unknown method grnboost3"},
       {64, "settings = human, mouse", "settings = human, mose", "setting mose has no section"},
       {64, "[dataset.human]", "[datasets.human]", "unknown key"},
       {64, "[setting.human]", "[setting]", "a section of the grid without a name"},

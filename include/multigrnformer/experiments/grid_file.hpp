@@ -20,12 +20,15 @@ using Keys = std::map<std::string, std::string>;
 /// Stands in a plan for the grid's own folder, so that the folder may be moved.
 inline constexpr std::string_view kGridFolder = "{out}";
 
+/// What `train` trains, as a method of a grid; all others are baselines.
+inline constexpr const char* kOwnMethod = "multigrnformer";
+
 struct GridFile {
   // [grid]
   std::vector<std::string> settings;
   std::vector<std::string> strategies = {"standard"};
-  std::vector<std::string> methods = {"multigrnformer"};
-  std::vector<std::uint64_t> runs = {1};  ///< seeds: run r has pairs.seed = r
+  std::vector<std::string> methods = {kOwnMethod};  ///< and names of baselines::methods()
+  std::vector<std::uint64_t> runs = {1};            ///< seeds: run r has pairs.seed = r
   std::vector<std::string> omics;  ///< "rna+atac", "rna": each cell with each; empty: as data.modalities says
   std::vector<std::string> variants;  ///< each setting under each; kPlain: as it is; empty: that alone
 
@@ -33,7 +36,8 @@ struct GridFile {
   Keys preparation;                           ///< keys of prepare, and `simulate.*`, for all datasets
   std::map<std::string, Keys> datasets;       ///< [dataset.NAME]: keys of prepare, or `simulate.*`
   std::map<std::string, Keys> setting_keys;   ///< [setting.NAME]: keys of train, and `dataset`, `sources`
-  std::map<std::string, Keys> job_keys;       ///< [job.train], [job.pretrain], [job.finetune]
+  std::map<std::string, Keys> job_keys;       ///< [job.train], [job.pretrain], [job.finetune], [job.baseline]
+  std::map<std::string, Keys> method_keys;    ///< [method.NAME], of baselines
   std::map<std::string, Keys> strategy_keys;  ///< [strategy.NAME]
   std::map<std::string, Keys> variant_keys;   ///< [variant.NAME]: keys of train that win over the setting's
   SearchSpace search;                         ///< [search] and [space], for the strategy `search`

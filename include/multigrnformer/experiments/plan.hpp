@@ -46,7 +46,8 @@ struct TablePlace {
 
 struct PlannedTask {
   std::string name;     ///< its folder
-  std::string command;  ///< simulate, prepare, inspect, train, pretrain, finetune
+  std::string command;  ///< simulate, prepare, inspect, train, pretrain, finetune,
+                        ///< baseline
   Keys keys;            ///< kGridFolder stands for the grid's folder; `out` included
   std::vector<std::string> needs;
   std::uint64_t cost = 1;  ///< relative work, from the keys alone
