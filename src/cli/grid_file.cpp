@@ -124,6 +124,13 @@ class Reader {
     if (const auto included = own.find(kInclude); included != own.end()) {
       for (const auto& item : split_list(included->second)) {
         const fs::path other = (folder / item).lexically_normal();
+        if (!fs::is_regular_file(other)) {
+          throw base::DataError({.what = "an included grid file does not exist",
+                                 .file = file_.string(),
+                                 .expected = "a file at include under [grid]",
+                                 .got = other.string(),
+                                 .hint = "mend include; its paths are relative to the file that says it"});
+        }
         const auto values = read_ini(other);
         if (values.contains(kInclude)) {
           throw base::UsageError({.what = "an included grid file includes another",

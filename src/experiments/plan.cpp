@@ -538,8 +538,14 @@ class Planner {
     const Data data = data_of(setting);
     const Keys around = keys_for("train", setting, kOwnMethod, kSearch, omics, run);
     const std::string race = setting + "." + kSearch + name_end(omics, run);
+    std::vector<Keys> points;
+    try {
+      points = search_points(space, around);
+    } catch (const base::UsageError& error) {
+      refuse(error.text());
+    }
     std::uint64_t number = 0;
-    for (const auto& point : search_points(space, around)) {
+    for (const auto& point : points) {
       ++number;
       std::string before;
       for (std::uint64_t fold = 1; fold <= space.folds; ++fold) {

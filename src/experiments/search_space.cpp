@@ -16,7 +16,6 @@ using Values = std::map<std::string, std::string>;
 void check(const SearchSpace& space) {
   if (space.values.empty()) {
     throw base::UsageError({.what = "the search has no space",
-                            .file = "space",
                             .expected = "lines of key = value, value, ... under [space]",
                             .got = "none",
                             .hint = "say there which keys of train are tried with which values"});
@@ -24,13 +23,12 @@ void check(const SearchSpace& space) {
   for (const auto& [key, values] : space.values) {
     const std::set<std::string> distinct(values.begin(), values.end());
     if (values.empty() || distinct.size() != values.size()) {
-      throw base::UsageError({.what = values.empty() ? "a key of the space has no values"
-                                                     : "a key of the space has a value twice",
-                              .file = "space." + key,
-                              .expected = "different values, separated by commas",
-                              .got = std::to_string(values.size()) + " values, " +
-                                     std::to_string(distinct.size()) + " of them different",
-                              .hint = "mend that line under [space]"});
+      throw base::UsageError(
+          {.what = key + " in [space] has " + (values.empty() ? "no values" : "a value twice"),
+           .expected = "different values, separated by commas",
+           .got = std::to_string(values.size()) + " values, " + std::to_string(distinct.size()) +
+                  " of them different",
+           .hint = "mend that line under [space]"});
     }
   }
 }
@@ -47,7 +45,6 @@ std::uint64_t combinations(const SearchSpace& space) {
 void check_count(std::uint64_t count) {
   if (count > kMostPoints) {
     throw base::UsageError({.what = "the search has too many points",
-                            .file = "space",
                             .expected = "at most " + std::to_string(kMostPoints),
                             .got = "more",
                             .hint = "take values out of [space], or set design = random under [search]"});

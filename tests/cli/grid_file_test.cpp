@@ -136,6 +136,7 @@ TEST(GridFile, IncludesAnotherWhosePathsBelongToThatOnesFolder) {
   EXPECT_EQ(grid.setting_keys.at("b+hard").at("data.dataset"), (folder / "common/b.h5").string());
   std::ofstream(folder / "common/settings.ini") << "[grid]\ninclude = other.ini\n";
   EXPECT_THROW(read("[grid]\ninclude = common/settings.ini\nsettings = a\n", folder), base::UsageError);
+  EXPECT_THROW(read("[grid]\ninclude = common/none.ini\nsettings = a\n", folder), base::DataError);
 }
 
 TEST(GridFile, ReadsASearchAndItsSpace) {

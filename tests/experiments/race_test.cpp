@@ -200,6 +200,15 @@ TEST(Search, WithoutDiscardingFoldsDoNotWaitForOneAnother) {
     EXPECT_TRUE(task.needs.empty()) << task.name;
   }
   EXPECT_TRUE(Races(plan, {}).judges(0).empty());
+  GridFile empty = grid;
+  empty.search.values.clear();
+  try {
+    make_plan(empty, [](const PlannedTask&) { return std::uint64_t{10}; });
+    FAIL() << "a search without a space was planned";
+  } catch (const base::UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("grid.ini): expected lines of key"), std::string::npos)
+        << error.what();
+  }
   grid.command_line["model.layers"] = "3";
   EXPECT_THROW(make_plan(grid, [](const PlannedTask&) { return std::uint64_t{10}; }), base::UsageError);
 }
