@@ -22,7 +22,7 @@ constexpr float kSameValue = 1e-7F;
 constexpr double kPure = std::numeric_limits<double>::epsilon();
 // So few numbers are sorted fastest by insertion; of more, a bit each in a bitmap, while that is not much
 // longer than they are many.
-constexpr std::uint32_t kInsertion = 12;
+constexpr std::uint32_t kInsertion = 4;
 constexpr std::uint32_t kBitmapWordsPerEntry = 4;
 
 bool goes_right(std::uint32_t place, std::uint32_t cut, bool background_right) {
@@ -234,9 +234,6 @@ void TreeGrower::list(Node& node) {
   node.has_list = true;
   node.first = 0;
   node.last = 0;
-  node.weight = 0;
-  node.sum = 0;
-  node.squares = 0;
   for (std::uint32_t cell = 0; cell < regressors_.cells(); ++cell) {
     listed_[node.last] = cell;
     node.last += label_[cell] == node.label ? 1 : 0;
@@ -244,14 +241,29 @@ void TreeGrower::list(Node& node) {
       break;
     }
   }
-  // What was got by subtraction until now is summed anew.
+  sum_up<kWeighted>(node);  // until now by subtraction
+}
+
+/// Counts and sums over the cells of a node that has them listed.
+template <bool kWeighted>
+void TreeGrower::sum_up(Node& node) const {
+  std::uint32_t not_zero = 0;
+  double weight = 0;
+  double sum = 0;
+  double squares = 0;
   for (std::uint32_t i = node.first; i < node.last; ++i) {
     const double y = y_[listed_[i]];
     const double times = kWeighted ? static_cast<double>(weight_[listed_[i]]) : 1.0;
-    node.weight += times;
-    node.sum += times * y;
-    node.squares += times * y * y;
+    not_zero += y != 0 ? 1 : 0;
+    weight += times;
+    sum += times * y;
+    squares += times * y * y;
   }
+  node.cells = node.last - node.first;
+  node.not_zero = not_zero;
+  node.weight = weight;
+  node.sum = sum;
+  node.squares = squares;
 }
 
 template <bool kWeighted>
@@ -304,9 +316,11 @@ std::uint32_t TreeGrower::collect(const Node& node, std::uint32_t column) {
   std::uint32_t count = 0;
   if (!node.has_list || sorted.count <= 2 * (node.last - node.first)) {
     const std::uint8_t* const label = label_.data();
-    for (std::uint32_t i = 0; i < sorted.count; ++i) {
+    const std::uint8_t wanted = node.label;
+    const std::uint32_t entries = sorted.count;
+    for (std::uint32_t i = 0; i < entries; ++i) {
       entry[count] = i;
-      count += label[sorted.cell[i]] == node.label ? 1 : 0;
+      count += label[sorted.cell[i]] == wanted ? 1 : 0;
     }
     return count;
   }
@@ -456,15 +470,6 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
 /// the rest.
 template <bool kWeighted>
 void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, std::uint8_t new_label) {
-  const auto add = [&](Node& to, std::uint32_t cell) {
-    const double y = y_[cell];
-    const double times = kWeighted ? static_cast<double>(weight_[cell]) : 1.0;
-    ++to.cells;
-    to.not_zero += y != 0 ? 1 : 0;
-    to.weight += times;
-    to.sum += times * y;
-    to.squares += times * y * y;
-  };
   left.label = node.label;
   right.label = node.label;
   if (node.has_list) {
@@ -473,15 +478,16 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
     regressors_.with_places([&](const auto* places) {
       const auto* const of_column = places + best.column;
       const std::size_t stride = regressors_.columns();
+      std::uint32_t* const listed = listed_.data();
+      std::uint32_t* const aside = aside_.data();
+      // Without a branch: the sides of cells are hard to foresee.
       for (std::uint32_t i = node.first; i < node.last; ++i) {
-        const std::uint32_t cell = listed_[i];
-        if (goes_right(of_column[cell * stride], best.cut, best.background_right)) {
-          aside_[goes++] = cell;
-          add(right, cell);
-        } else {
-          listed_[stays++] = cell;
-          add(left, cell);
-        }
+        const std::uint32_t cell = listed[i];
+        const bool right_side = goes_right(of_column[cell * stride], best.cut, best.background_right);
+        listed[stays] = cell;
+        aside[goes] = cell;
+        stays += right_side ? 0 : 1;
+        goes += right_side ? 1 : 0;
       }
     });
     std::copy_n(aside_.begin(), goes, listed_.begin() + stays);
@@ -491,6 +497,8 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
     right.has_list = true;
     right.first = stays;
     right.last = node.last;
+    sum_up<kWeighted>(left);
+    sum_up<kWeighted>(right);
     Node& fresh = left.cells <= right.cells ? left : right;
     fresh.label = new_label;
     for (std::uint32_t i = fresh.first; i < fresh.last; ++i) {
@@ -510,9 +518,9 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
     if (label_[cell] == node.label) {
       label_[cell] = new_label;
       listed_[fresh.last++] = cell;
-      add(fresh, cell);
     }
   }
+  sum_up<kWeighted>(fresh);
   rest.cells = node.cells - fresh.cells;
   rest.not_zero = node.not_zero - fresh.not_zero;
   rest.weight = node.weight - fresh.weight;

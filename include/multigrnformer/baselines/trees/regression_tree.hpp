@@ -89,6 +89,8 @@ class TreeGrower {
   void divide(Node& node, const Best& best, Node& left, Node& right, std::uint8_t new_label);
   template <bool kWeighted>
   void list(Node& node);
+  template <bool kWeighted>
+  void sum_up(Node& node) const;
   void finish_leaf(const Node& node, std::int32_t kept);
   bool is_leaf(const Node& node) const;
 
