@@ -387,14 +387,6 @@ std::size_t Sampler::sample_size() const {
   return state_->sample_size();
 }
 
-bool Sampler::has_sample(std::uint32_t tf, std::uint32_t gene) const {
-  return shared_cells(tf, gene) > 0;
-}
-
-std::size_t Sampler::sample_size() const {
-  return state_->sample_size();
-}
-
 namespace {
 
 DrawnSample& single() {

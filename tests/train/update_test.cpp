@@ -44,7 +44,6 @@ INSTANTIATE_TEST_SUITE_P(
                               test::Variant{.clip = 0.25, .freeze = Freeze::encoder}),
                     std::pair("ClippedSgd", test::Variant{.optimizer = OptimizerKind::sgd, .clip = 0.25})),
     [](const auto& one) { return one.param.first; });
-});
 
 TEST(Update, ClippingChangesTheWeightsSoTheTestAboveCanFail) {
   const auto clipped = test::expected_training({.clip = 0.25});

@@ -13,18 +13,18 @@ namespace mgrn::baselines {
 
 struct Options {
   std::string method;  ///< --method: a name of methods()
-  NeuralOptions neural;
+  NeuralOptions neural = {};
   // marginals, embeddings
   int boosting_rounds = 100;  ///< trees
   // embeddings
   int components = 20;  ///< principal components of a gene, per modality
 
   // genie3, grnboost2
-  ForestSettings forest;
-  BoostingSettings boosting;
+  ForestSettings forest = {};
+  BoostingSettings boosting = {};
   bool regress_on_potential = false;  ///< the regulators' RP too; an edge's importance is the sum of both
   /// Where finished targets are kept for other runs; empty: in the run's folder, until it is done.
-  std::filesystem::path cache;
+  std::filesystem::path cache = {};
 };
 
 }  // namespace mgrn::baselines

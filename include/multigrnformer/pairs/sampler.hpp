@@ -100,8 +100,6 @@ class Sampler final : public SampleSource {
   const SamplerOptions& options() const;
   /// Cells that the pair's samples are drawn from, by `pair_cells`; 0: the pair has no sample.
   std::uint32_t pair_cells(std::uint32_t tf, std::uint32_t gene) const;
-  bool has_sample(std::uint32_t tf, std::uint32_t gene) const;
-  std::size_t sample_size() const;  ///< N * width
   /// The N cells of a sample, in order. `cells` has N elements. False, untouched, when there are none.
   /// Distinct cells when there are at least N to draw from, else drawn with replacement.
   bool draw(const SampleName& name, std::span<std::uint32_t> cells) const;
