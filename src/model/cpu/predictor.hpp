@@ -134,76 +134,52 @@ void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, 
   }
 }
 
-/// Where a weight gradient goes: into an array of floats, or into the exact sum.
-struct FloatTarget {
-  float* gradient;
-  void put(int at, Vector value, int lanes, std::uint32_t*) const {
-    if (lanes == kLanes) {
-      store_loose(gradient + at, value);
-    } else {
-      for (int lane = 0; lane < lanes; ++lane) gradient[at + lane] = value[lane];
-    }
-  }
-};
-
-struct ExactTarget {
-  std::uint64_t* values;
-  double factor;  ///< 2^scale
-  bool overwrite;
-
-  // The double's bits, its bias of 1.5 * 2^52 included, are the integer: see fixed_point.hpp. The product is
-  // exact, so it rounds once whether or not it is fused.
-  Longs converted(Doubles half) const {
-    return reinterpret_cast<Longs>(fma(half, Doubles{} + factor, Doubles{} + 0x1.8p52));
-  }
-  void add(std::uint64_t* to, Longs bits) const {
-    Longs* place = reinterpret_cast<Longs*>(to);
-    *place = overwrite ? bits : *place + bits;
-  }
-  void put(int at, Vector value, int lanes, std::uint32_t* largest) const {
-    const Integers magnitude = reinterpret_cast<Integers>(value) & 0x7FFFFFFF;
-    Integers& most = *reinterpret_cast<Integers*>(largest);
-    most = magnitude > most ? magnitude : most;
-    const Longs first = converted(first_half(value));
-    const Longs second = converted(second_half(value));
-    if (lanes == kLanes) {
-      add(values + at, first);
-      add(values + at + kLanes / 2, second);
-    } else {
-      for (int lane = 0; lane < lanes; ++lane) {
-        const std::uint64_t bits = lane < kLanes / 2 ? first[lane] : second[lane - kLanes / 2];
-        values[at + lane] = overwrite ? bits : values[at + lane] + bits;
-      }
-    }
-  }
-};
-
-/// The gradient of kUnits units from `first` on, in the strip at column `at`, summed over the rows in their
+/// The gradient of kUnits units from `first` on, in two vectors of columns, summed over the rows in their
 /// order.
-template <int kUnits, typename Target>
-inline void weight_gradient_tile(int rows, int units, int columns, const float* flat, int flat_stride,
-                                 const float* hidden_gradient, int first, int at, const Target& target,
-                                 std::uint32_t* largest) {
-  for (int v = 0; v < kStripVectors; v += 2) {
-    const int column = at + v * kLanes;
-    Vector total[kUnits][2] = {};
-    for (int r = 0; r < rows; ++r) {
-      const Vector x0 = load(flat + r * flat_stride + column);
-      const Vector x1 = load(flat + r * flat_stride + column + kLanes);
+template <int kUnits>
+__attribute__((always_inline)) inline void weight_gradient_tile(int rows, int units, const float* flat,
+                                                                int flat_stride, const float* hidden_gradient,
+                                                                int first, int column,
+                                                                Vector (&total)[kUnits][2]) {
 #pragma GCC unroll 8
-      for (int u = 0; u < kUnits; ++u) {
-        const Vector g = splat(hidden_gradient[r * units + first + u]);
-        total[u][0] = fma(g, x0, total[u][0]);
-        total[u][1] = fma(g, x1, total[u][1]);
-      }
+  for (int u = 0; u < kUnits; ++u) total[u][0] = total[u][1] = Vector{};
+  for (int r = 0; r < rows; ++r) {
+    const Vector x0 = load(flat + r * flat_stride + column);
+    const Vector x1 = load(flat + r * flat_stride + column + kLanes);
+#pragma GCC unroll 8
+    for (int u = 0; u < kUnits; ++u) {
+      const Vector g = splat(hidden_gradient[r * units + first + u]);
+      total[u][0] = fma(g, x0, total[u][0]);
+      total[u][1] = fma(g, x1, total[u][1]);
     }
+  }
+}
+
+/// Columns of the vector that begins at `column`: none where it is less than 1.
+inline int lanes_left(int columns, int column) {
+  return columns - column < kLanes ? columns - column : kLanes;
+}
+
+/// The tile in the strip at column `at`.
+template <int kUnits>
+inline void float_gradient_tile(int rows, int units, int columns, const float* flat, int flat_stride,
+                                const float* hidden_gradient, int first, int at, float* gradient) {
+  for (int v = 0; v < kStripVectors; v += 2) {
+    Vector total[kUnits][2];
+    weight_gradient_tile<kUnits>(rows, units, flat, flat_stride, hidden_gradient, first, at + v * kLanes,
+                                 total);
 #pragma GCC unroll 8
     for (int u = 0; u < kUnits; ++u) {
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
-        const int begin = column + half * kLanes;
-        const int lanes = columns - begin < kLanes ? columns - begin : kLanes;
-        if (lanes > 0) target.put((first + u) * columns + begin, total[u][half], lanes, largest);
+        const int column = at + (v + half) * kLanes;
+        const int lanes = lanes_left(columns, column);
+        float* to = gradient + (first + u) * columns + column;
+        if (lanes == kLanes) {
+          store_loose(to, total[u][half]);
+        } else {
+          for (int lane = 0; lane < lanes; ++lane) to[lane] = total[u][half][lane];
+        }
       }
     }
   }
@@ -212,16 +188,100 @@ inline void weight_gradient_tile(int rows, int units, int columns, const float* 
 /// weight_gradient [units][columns] = hidden_gradient^T flat.
 void predictor_weight_gradient(int rows, int units, int columns, const float* flat, int flat_stride,
                                const float* hidden_gradient, float* weight_gradient) {
-  const FloatTarget target{weight_gradient};
   for (int at = 0; at < columns; at += kStrip) {
     int u = 0;
     for (; u + kTileRows <= units; u += kTileRows) {
-      weight_gradient_tile<kTileRows>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at, target,
-                                      nullptr);
+      float_gradient_tile<kTileRows>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at,
+                                     weight_gradient);
     }
     for (; u < units; ++u) {
-      weight_gradient_tile<1>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at, target,
-                              nullptr);
+      float_gradient_tile<1>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at,
+                             weight_gradient);
+    }
+  }
+}
+
+// A vector's halves as the integers of fixed_point.hpp, which are the bits of a double, its bias of 1.5 *
+// 2^52 included. AVX-512 rounds to such integers in one instruction, to nearest as MXCSR says; the bias then
+// is kBiasLeftOut, to be added once for each conversion. Scaling by a power of two is exact both ways: what a
+// float cannot hold is out of range, and what is flushed to zero rounds to it.
+#if defined(__AVX512DQ__)
+constexpr std::uint64_t kBiasLeftOut = __builtin_bit_cast(std::uint64_t, 0x1.8p52);
+inline void to_fixed_point(Vector value, double factor, Longs& first, Longs& second) {
+  constexpr __mmask8 kAll = static_cast<__mmask8>(-1);  // g++ 12 warns of the plain ones
+  const Vector scaled = value * splat(static_cast<float>(factor));
+  first =
+      reinterpret_cast<Longs>(_mm512_maskz_cvtps_epi64(kAll, _mm512_maskz_extractf32x8_ps(kAll, scaled, 0)));
+  second =
+      reinterpret_cast<Longs>(_mm512_maskz_cvtps_epi64(kAll, _mm512_maskz_extractf32x8_ps(kAll, scaled, 1)));
+}
+#else
+constexpr std::uint64_t kBiasLeftOut = 0;
+inline void to_fixed_point(Vector value, double factor, Longs& first, Longs& second) {
+  // The product is exact, so it rounds once whether or not it is fused.
+  const Doubles factors = Doubles{} + factor;
+  const Doubles magic = Doubles{} + 0x1.8p52;
+  first = reinterpret_cast<Longs>(fma(first_half(value), factors, magic));
+  second = reinterpret_cast<Longs>(fma(second_half(value), factors, magic));
+}
+#endif
+
+/// The exact sum's tile at two vectors of columns: `pending` micro-batches added to it, or written over it,
+/// while it stays in registers as far as these reach. most: by micro-batch, the largest magnitudes.
+template <int kUnits>
+inline void exact_gradient_tile(int rows, int units, int columns, const PendingGradients& pending,
+                                int flat_stride, double factor, bool overwrite, int first, int column,
+                                std::uint64_t* sum, Integers* most) {
+  constexpr int kHalf = kLanes / 2;
+  Longs sums[kUnits][2][2];
+  const std::uint64_t start = static_cast<std::uint64_t>(pending.count) * kBiasLeftOut;
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; ++part) {
+      const int begin = column + part * kHalf;
+      const std::uint64_t* from = sum + (first + u) * columns + begin;
+      Longs before = {};
+      if (!overwrite && begin + kHalf <= columns) {
+        before = *reinterpret_cast<const Longs*>(from);
+      } else if (!overwrite) {
+        for (int lane = 0; begin + lane < columns; ++lane) before[lane] = from[lane];
+      }
+      sums[u][part / 2][part % 2] = before + start;
+    }
+  }
+  const bool two = column + kLanes < columns;
+  for (int b = 0; b < pending.count; ++b) {
+    Vector total[kUnits][2];
+    weight_gradient_tile<kUnits>(rows, units, pending.flat[b], flat_stride, pending.hidden_gradient[b], first,
+                                 column, total);
+    Integers largest = most[b];
+#pragma GCC unroll 8
+    for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        const Integers magnitude = reinterpret_cast<Integers>(total[u][half]) & 0x7FFFFFFF;
+        if (half == 0 || two) largest = magnitude > largest ? magnitude : largest;
+        Longs low, high;
+        to_fixed_point(total[u][half], factor, low, high);
+        sums[u][half][0] += low;
+        sums[u][half][1] += high;
+      }
+    }
+    most[b] = largest;
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; ++part) {
+      const int begin = column + part * kHalf;
+      std::uint64_t* to = sum + (first + u) * columns + begin;
+      const Longs after = sums[u][part / 2][part % 2];
+      if (begin + kHalf <= columns) {
+        *reinterpret_cast<Longs*>(to) = after;
+      } else {
+        for (int lane = 0; begin + lane < columns; ++lane) to[lane] = after[lane];
+      }
     }
   }
 }
@@ -238,7 +298,7 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
                                      std::uint32_t* largest) {
   Integers most[kMostPending] = {};
   for (int at = 0; at < columns; at += kStrip) {
-    // Unit tiles outermost: their part of the sum stays in the first-level cache for all micro-batches.
+    const int end = at + kStrip < columns ? at + kStrip : columns;
     int u = 0;
     for (; u + kTileRows <= units; u += kTileRows) {
       // The next tile's part lies in as many pages as it has rows, where no hardware would look ahead.
@@ -247,19 +307,15 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
           fetch_ahead(sum + next * columns + at);
         }
       }
-      for (int b = 0; b < pending.count; ++b) {
-        const ExactTarget target{sum, factor, overwrite && b == 0};
-        weight_gradient_tile<kTileRows>(rows, units, columns, pending.flat[b], flat_stride,
-                                        pending.hidden_gradient[b], u, at, target,
-                                        reinterpret_cast<std::uint32_t*>(&most[b]));
+      for (int column = at; column < end; column += 2 * kLanes) {
+        exact_gradient_tile<kTileRows>(rows, units, columns, pending, flat_stride, factor, overwrite, u,
+                                       column, sum, most);
       }
     }
     for (; u < units; ++u) {
-      for (int b = 0; b < pending.count; ++b) {
-        const ExactTarget target{sum, factor, overwrite && b == 0};
-        weight_gradient_tile<1>(rows, units, columns, pending.flat[b], flat_stride,
-                                pending.hidden_gradient[b], u, at, target,
-                                reinterpret_cast<std::uint32_t*>(&most[b]));
+      for (int column = at; column < end; column += 2 * kLanes) {
+        exact_gradient_tile<1>(rows, units, columns, pending, flat_stride, factor, overwrite, u, column, sum,
+                               most);
       }
     }
   }
