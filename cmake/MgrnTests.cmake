@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # mgrn_add_test(NAME SOURCES file... LINK target... [RANKS n...] [LABELS label...] [TIMEOUT s] [WHOLE]
-#               [OPTIMISED])
+#               [OPTIMISED] [CONFIGURATION name])
 #   without RANKS: every GoogleTest case is a CTest test NAME.Suite.Case (WHOLE: the binary is one test,
 #   for binaries that load LibTorch, where starting a process per case would cost more than the case);
 #   with RANKS: the binary is one CTest test NAME.ranksN per N, under mpiexec. Odd counts matter. Counts above
 #   MGRN_TEST_MAX_RANKS are disabled (MgrnMpiLauncher.cmake).
 # In a Release build a test's own files are compiled with -O1, which takes a third off their time; the libraries
 # under test are not. OPTIMISED: as the libraries, for tests that compile kernels.
+# CONFIGURATION (with WHOLE): run only where it is asked for by that name, ctest -C NAME.
 # TIMEOUT is for an ordinary build; sanitizers stretch it (MGRN_TEST_TIMEOUT_FACTOR).
 # Labels: unit or mpi, and those given. PROCESSORS tells ctest -j how many cores a test takes.
 include(GoogleTest)
@@ -25,7 +26,7 @@ function(mgrn_timeout variable seconds)
 endfunction()
 
 function(mgrn_add_test name)
-  cmake_parse_arguments(test "WHOLE;OPTIMISED" "TIMEOUT" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
+  cmake_parse_arguments(test "WHOLE;OPTIMISED" "TIMEOUT;CONFIGURATION" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
   if(test_UNPARSED_ARGUMENTS OR NOT test_SOURCES)
     message(FATAL_ERROR "mgrn_add_test(${name}): needs SOURCES; cannot read '${test_UNPARSED_ARGUMENTS}'")
   endif()
@@ -54,7 +55,11 @@ function(mgrn_add_test name)
         DISABLED ${too_many})
     endforeach()
   elseif(test_WHOLE)
-    add_test(NAME ${name} COMMAND test_${name})
+    set(only "")
+    if(test_CONFIGURATION)
+      set(only CONFIGURATIONS ${test_CONFIGURATION})
+    endif()
+    add_test(NAME ${name} COMMAND test_${name} ${only})
     set_tests_properties(${name} PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT}
       ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
   else()

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Sets up, builds and runs the tests: launch/test.sh [arguments of ctest], as in launch/test.sh -L unit -R store.
-# The program is then build/release/multigrnformer. Variables: launch/setup.sh, and
+# The program is then build/release/multigrnformer.
+# launch/test.sh -C chaos -L chaos strikes runs at random for ten minutes (docs/faults.md), which nothing else does.
+# Variables: launch/setup.sh, and
 #
 #   MGRN_JOBS=N  build jobs; default: the cores, bounded by 2 GiB of memory each
 #   CI=true      warnings are errors

@@ -52,6 +52,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Failure{"no_memory", "1:3:step:bad_alloc", 70, "error: out of memory (rank 1)", "1"},
                     Failure{"no_memory_in_a_thread", "0:3:compute:bad_alloc", 70,
                             "error: out of memory (rank 0)", "2"},
+                    Failure{"exception_in_a_thread", "1:3:compute:throw", 70,
+                            "error: a fault at site compute (rank 1)", "2"},
                     Failure{"exception_before_a_checkpoint", "0:3:save:throw", 70,
                             "error: a fault at site save (rank 0)", "1"},
                     // The others wait in the sum already and cannot be told.

@@ -26,23 +26,25 @@ void expect_finished(const fs::path& run, int ranks, const std::string& what) {
   expect_equal_runs(undisturbed_run(), run, what);
 }
 
-// Another place in each step, another rank, another number of ranks before and after.
+// One run is killed twelve times, in each of its steps, and goes on each time until it is killed in the next.
+// First always the first rank, then the others of three; another place in each step.
 TEST(KilledRank, InEveryStepOfARun) {
-  const std::vector<std::string> sites = {"step", "compute", "reduce"};
-  const std::vector<std::string> saving = {"save", "saved"};
-  for (int step = 0; step < kSteps; ++step) {
+  const std::vector<std::string> sites = {"step", "compute", "reduce", "save", "saved"};
+  for (const int ranks : {2, 3}) {
     const TemporaryDirectory folder;
-    const int ranks = 2 + step % 2;
-    const std::string rank = std::to_string(step % ranks);
-    // Checkpoints are named by the steps done: step 0 is followed by number 1.
-    const std::string fault =
-        step % 2 == 0 ? rank + ":" + std::to_string(step) + ":" + sites[step / 2 % 3] + ":kill"
-                      : rank + ":" + std::to_string(step + 1) + ":" + saving[step / 2 % 2] + ":kill";
-    const ProgramResult killed = run_faulty(fault, drill(folder / "run"), ranks);
-    EXPECT_NE(killed.code, 0) << fault;
-    EXPECT_NE(killed.code, 124) << fault << ": the others did not leave\n" << killed.errors;
-    EXPECT_FALSE(fs::exists(folder / "run" / "result.json")) << fault;
-    expect_finished(folder / "run", 1 + step % 3, fault);
+    for (int step = 0; step < kSteps; ++step) {
+      const int rank = ranks == 2 ? 0 : 1 + step % 2;
+      const std::string& site = sites[static_cast<std::size_t>(step + ranks) % sites.size()];
+      // Checkpoints are named by the steps done: step 0 is followed by number 1.
+      const int number = site == "save" || site == "saved" ? step + 1 : step;
+      const std::string fault = std::to_string(rank) + ":" + std::to_string(number) + ":" + site + ":kill";
+      const ProgramResult killed = run_faulty(fault, drill(folder / "run"), ranks);
+      EXPECT_NE(killed.code, 0) << fault;
+      EXPECT_NE(killed.code, 124) << fault << ": the others did not leave\n" << killed.errors;
+      EXPECT_EQ(times_in(killed.errors, "error: "), 0) << fault << ": " << killed.errors;
+      EXPECT_FALSE(fs::exists(folder / "run" / "result.json")) << fault;
+    }
+    expect_finished(folder / "run", 5 - ranks, "killed twelve times on " + std::to_string(ranks) + " ranks");
   }
 }
 

@@ -3,39 +3,38 @@
 // Whatever happens on the way, the folder ends as that of an undisturbed run, byte for byte.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/formats/table.hpp"
+#include "program/background.hpp"
 #include "program/run_program.hpp"
 #include "support/paths.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/time_limit.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using mgrn::base::Json;
 using mgrn::base::read_file;
+using mgrn::test::Background;
 using mgrn::test::mpiexec;
 using mgrn::test::program_path;
 using mgrn::test::ProgramResult;
+using mgrn::test::ranks_below;
 using mgrn::test::run_program;
 using mgrn::test::run_shell;
 using mgrn::test::TemporaryDirectory;
+using mgrn::test::wait_until;
 
 constexpr const char* kGrid = R"([grid]
 settings = human, mouse
@@ -197,54 +196,6 @@ class Grid : public testing::Test {
 TemporaryDirectory* Grid::folder_ = nullptr;
 std::map<std::string, std::string>* Grid::reference_ = nullptr;
 
-/// A command that goes on while the test looks on; killed when the object goes.
-class Background {
- public:
-  explicit Background(const std::string& command, const fs::path& log) : log_(log) {
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::setpgid(0, 0);
-      const std::string line = "exec " + command + " >'" + log.string() + "' 2>&1 </dev/null";
-      ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
-      ::_exit(127);
-    }
-    ::setpgid(pid_, pid_);
-  }
-  ~Background() {
-    if (pid_ > 0) {
-      ::kill(-pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-  }
-  Background(const Background&) = delete;
-  Background& operator=(const Background&) = delete;
-
-  pid_t pid() const { return pid_; }
-  std::string output() const { return fs::exists(log_) ? read_file(log_) : ""; }
-  /// Its exit code, or 128 + signal.
-  int wait() {
-    int status = 0;
-    ::waitpid(std::exchange(pid_, -1), &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  pid_t pid_;
-  fs::path log_;
-};
-
-bool wait_until(const std::function<bool()>& condition, double seconds = 120) {
-  const auto start = std::chrono::steady_clock::now();
-  while (!condition()) {
-    if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >
-        mgrn::test::time_limit(seconds)) {
-      return false;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
-
 std::size_t ended_tasks(const fs::path& out) {
   std::size_t count = 0;
   std::error_code code;
@@ -252,37 +203,6 @@ std::size_t ended_tasks(const fs::path& out) {
     count += fs::exists(entry->path() / "state.json") ? 1 : 0;
   }
   return count;
-}
-
-/// Processes of this program below `ancestor`.
-std::vector<pid_t> ranks_below(pid_t ancestor) {
-  std::map<pid_t, pid_t> parents;
-  std::set<pid_t> ours;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos) {
-      continue;
-    }
-    std::ifstream status(entry.path() / "status");
-    const pid_t pid = std::stoi(name);
-    for (std::string line; std::getline(status, line);) {
-      if (line.rfind("Name:", 0) == 0 && line.find("multigrnformer") != std::string::npos) {
-        ours.insert(pid);
-      } else if (line.rfind("PPid:", 0) == 0) {
-        parents[pid] = std::stoi(line.substr(5));
-      }
-    }
-  }
-  std::vector<pid_t> found;
-  for (const pid_t pid : ours) {
-    for (pid_t at = pid; parents.contains(at); at = parents[at]) {
-      if (parents[at] == ancestor) {
-        found.push_back(pid);
-        break;
-      }
-    }
-  }
-  return found;
 }
 
 TEST_F(Grid, PlanIsTheSameBytesInAnyFolderAndRunsNothing) {

@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
+import fault_cases
 import includes
 import source_rules
 
@@ -104,6 +105,30 @@ class SourceRules(Tree):
         self.write("docs/a.md", "first\nlook in /" + "home/somebody/data\n")
         self.write("configs/a.ini", "# SPDX-License-Identifier: Apache-2.0\nout = /" + "root/x\n")
         self.expect(source_rules, "configs/a.ini:2: a path of one machine", "docs/a.md:2: a path of one machine")
+
+
+class FaultCases(Tree):
+    HEAD = "| what happens | what becomes of the run | test |\n|---|---|---|\n"
+
+    def table(self, *rows):
+        self.write("docs/faults.md", self.HEAD + "\n".join(rows) + "\n")
+        self.write("tests/faults/CMakeLists.txt", "# " + LICENCE + "mgrn_add_drill_test(restarted_runs)\n")
+        self.source("tests/faults/restarted_runs_test.cpp", "TEST(Killed, GoesOn) {}", "TEST_P(Stop, Stops) {}",
+                    'Signals{"on_one_rank"}')
+
+    def test_a_row_whose_test_exists_passes(self):
+        self.table("| a kill | I | `restarted_runs` Killed.GoesOn |",
+                   "| a signal | 75 | `restarted_runs` Stop.Stops (on_one_rank) |")
+        self.expect(fault_cases)
+
+    def test_a_row_without_its_test_is_named(self):
+        self.table("| a kill | I | `restarted_runs` Killed.GoesUnder |",
+                   "| a signal | 75 | `restarted_runs` Stop.Stops (on_two_ranks) |",
+                   "| a wave | I | `no_such_test` Killed.GoesOn |",
+                   "| a whim | I | none |",
+                   "| a signal | 75 | `restarted_runs` Stop.Stops (on_one_rank) |")
+        self.expect(fault_cases, ":3: there is no case Killed.GoesUnder", ':4: Stop.Stops has no "on_two_ranks"',
+                    ":5: CTest has no no_such_test", ":6: no test in the last column")
 
 
 if __name__ == "__main__":
