@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/evaluate/predicted_network.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
+#include "multigrnformer/formats/number_text.hpp"
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/train/calibrate.hpp"
 #include "multigrnformer/train/compute_team.hpp"
@@ -87,7 +89,8 @@ const std::vector<std::uint32_t>& genes_of(const pairs::RestrictedNetwork& netwo
   return request.known_only ? network.genes : network.candidates;
 }
 
-// The validation pairs of the run's split, as far as the dataset has their genes.
+// The validation pairs of the run's split, as far as the dataset has their genes. Pretraining's split may
+// have a pair once per dataset: the first counts.
 std::vector<pairs::LabelledPair> validation_pairs(const PredictRequest& request,
                                                   const store::DatasetHeader& header) {
   const auto file = request.run / "split.csv";
@@ -104,10 +107,12 @@ std::vector<pairs::LabelledPair> validation_pairs(const PredictRequest& request,
   const auto& labels = table.column("label");
   const auto& sets = table.column("set");
   std::vector<pairs::LabelledPair> found;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> seen;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const auto tf = index.find(base::symbol_key(tfs[row]));
     const auto gene = index.find(base::symbol_key(genes[row]));
-    if (sets[row] == "validation" && tf != index.end() && gene != index.end()) {
+    if (sets[row] == "validation" && tf != index.end() && gene != index.end() &&
+        seen.emplace(tf->second, gene->second).second) {
       found.push_back({.tf = tf->second,
                        .gene = gene->second,
                        .label = static_cast<std::uint8_t>(labels[row] == "1" ? 1 : 0),
@@ -212,8 +217,10 @@ evaluate::CutOff cut_off(const PredictRequest& request, const std::vector<double
   if (request.precision > 0) {
     const auto cut = evaluate::cut_at_precision(probabilities, request.precision);
     if (cut.edges == 0) {
-      base::warn("no set of best edges has an expected precision of " + std::to_string(request.precision) +
-                 ": the highest is " + std::to_string(probabilities.front()) + "; edges.csv is empty");
+      base::warn("no set of best edges has an expected precision of " +
+                 formats::number_text(request.precision) + ": the best edge has a probability of " +
+                 formats::number_text(std::round(probabilities.front() * 1e4) / 1e4) +
+                 "; the network is empty (predict.edges takes the best N whatever their precision)");
     }
     return cut;
   }

@@ -147,6 +147,7 @@ TEST(PoolEngine, RefusesWhatBelongsToTheEncoder) {
   }
   EXPECT_THROW(make_engine(shape, 2, {.dropout = 0.1}), base::UsageError);
   EXPECT_THROW(make_engine(shape, 2, {.device = "cuda"}), base::UsageError);
+  EXPECT_THROW(make_engine(pool_shape(1'000'000, 512, 2, 8), 16, {}), base::UsageError) << "too large";
   Shape wrong = shape;
   wrong.heads = 4;
   EXPECT_THROW(validate(wrong), base::UsageError);

@@ -625,6 +625,22 @@ TEST_F(CutNetwork, IsTheSameOnAnyRanksAndEndsWhereThePrecisionFalls) {
   }
 }
 
+TEST_F(CutNetwork, APairThatTheSplitHasTwiceCountsOnce) {
+  const base::Json once = predict({.votes = 1, .edges = 5});
+  const fs::path split = folder_ / "run" / "split.csv";
+  const std::string text = base::read_file(split);
+  std::string repeated = text;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("validation") != std::string::npos) {
+      repeated += line + "\n";
+    }
+  }
+  ASSERT_GT(repeated.size(), text.size());
+  base::write_file_atomically(split, repeated);
+  EXPECT_EQ(predict({.votes = 1, .edges = 5}), once);
+}
+
 TEST_F(CutNetwork, WithoutACutOffHasAsManyEdgesAsThePriorExpects) {
   const base::Json result = predict({.votes = 1});
   const double prior = result["prior"].get<double>();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@
 
 namespace mgrn::model::cpu {
 namespace {
+
+/// Values that are kept for the way back: 4 GiB of them.
+constexpr std::int64_t kMostActivations = std::int64_t{1} << 30;
 
 int padded_to_block(int count) {
   return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
@@ -237,6 +241,15 @@ std::unique_ptr<Engine> make_pool_engine(const Shape& shape, int micro_batch, co
                             .expected = "cpu, with model.readout = pool",
                             .got = options.device,
                             .hint = "Set train.device to auto or cpu."});
+  }
+  const std::int64_t values =
+      std::int64_t{micro_batch} * padded_to_block(shape.cells) * shape.width * shape.layers;
+  if (values > kMostActivations) {
+    throw base::UsageError({.what = "a micro-batch of such samples would not fit",
+                            .file = "train.micro_batch",
+                            .expected = "micro_batch * cells * width * layers of at most 2^30",
+                            .got = std::to_string(values),
+                            .hint = "Set train.micro_batch or model.cells to less."});
   }
   return std::make_unique<PoolEngine>(shape, micro_batch, choose_kernels(options.isa));
 }
