@@ -50,7 +50,8 @@ struct Comparison {
   double mean_difference = 0.0;      ///< over settings
   std::optional<evaluate::Interval>
       interval;  ///< of that, 95 %, settings as independent; two or more settings
-  /// The signed-rank p among all comparisons of the same axis and metric, adjusted after Holm (1979).
+  /// The signed-rank p, adjusted after Holm (1979) among the comparisons of the same axis, metric, `where`,
+  /// negatives and split.
   double adjusted_p = 1.0;
 };
 

@@ -108,9 +108,12 @@ bool comparable(const RunGroup& first, const RunGroup& second, Axis axis) {
 }
 
 void adjust_after_holm(std::vector<Comparison>& comparisons) {
-  std::map<std::pair<Axis, const Metric*>, std::vector<Comparison*>> families;
+  std::map<std::string, std::vector<Comparison*>> families;
   for (auto& comparison : comparisons) {
-    families[{comparison.axis, comparison.metric}].push_back(&comparison);
+    const Protocol& protocol = comparison.protocol;
+    families[std::string(axis_name(comparison.axis)) + '\n' + comparison.metric->key + '\n' +
+             comparison.where + '\n' + protocol.negatives + '\n' + protocol.split]
+        .push_back(&comparison);
   }
   for (auto& [name, family] : families) {
     std::stable_sort(family.begin(), family.end(), [](const Comparison* a, const Comparison* b) {

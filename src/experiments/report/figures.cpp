@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "experiments/report/search_figure.hpp"
 #include "experiments/report/series_colour.hpp"
 #include "experiments/report/setting_curves.hpp"
 #include "multigrnformer/experiments/comparison.hpp"
@@ -253,7 +254,7 @@ std::string common_name(const std::vector<const RunGroup*>& groups) {
     const auto differ = std::mismatch(name.begin(), name.end(), group->setting.begin(), group->setting.end());
     name.erase(differ.first, name.end());
   }
-  const auto last = name.find_last_not_of("-_. ");
+  const auto last = name.find_last_not_of("-_.+ ");
   return last == std::string::npos ? groups.front()->setting : name.substr(0, last + 1);
 }
 
@@ -371,8 +372,9 @@ void add_searches(std::vector<Figure>& figures, const std::vector<RunGroup>& gro
 
 }  // namespace
 
-std::vector<Figure> make_figures(const std::vector<RunGroup>& groups) {
+std::vector<Figure> make_figures(const std::vector<RunGroup>& groups, const std::filesystem::path& out) {
   std::vector<Figure> figures;
+  add_figure(figures, search_figure(out / "search.csv"));
   if (groups.empty()) {
     return figures;
   }
@@ -387,7 +389,7 @@ std::vector<Figure> make_figures(const std::vector<RunGroup>& groups) {
               }))});
   const auto strategies = values_in(groups, "", &RunGroup::strategy);
   const bool more = std::any_of(strategies.begin(), strategies.end(), [](const std::string& strategy) {
-    return strategy != "standard" && strategy != "augment" && strategy != "zero-shot";
+    return strategy != "standard" && strategy.rfind("augment", 0) != 0 && strategy != "zero-shot";
   });
   if (more) {
     add_figure(
@@ -436,7 +438,8 @@ std::vector<Figure> make_figures(const std::vector<RunGroup>& groups) {
 }
 
 const std::vector<std::string>& figure_names() {
-  static const std::vector<std::string> names = {"benchmark",
+  static const std::vector<std::string> names = {"parameters",
+                                                 "benchmark",
                                                  "parameter-cells",
                                                  "parameter-layers",
                                                  "parameter-hidden",

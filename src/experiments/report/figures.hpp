@@ -3,6 +3,7 @@
 // strategies and methods allow, each beside the controls, and the curves of every setting.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,9 @@
 
 namespace mgrn::experiments {
 
-/// In the order of the page. Reads predictions.csv, split.csv and metrics.jsonl of every run. Throws
-/// DataError.
-std::vector<Figure> make_figures(const std::vector<RunGroup>& groups);
+/// In the order of the page. Reads predictions.csv, split.csv and metrics.jsonl of every run, and the
+/// search.csv of `out` where a grid has searched. Throws DataError.
+std::vector<Figure> make_figures(const std::vector<RunGroup>& groups, const std::filesystem::path& out);
 
 /// The names that figures can have, so that a new report can take away what an earlier one drew.
 const std::vector<std::string>& figure_names();

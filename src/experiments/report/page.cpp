@@ -14,7 +14,7 @@
 namespace mgrn::experiments {
 namespace {
 
-constexpr std::size_t kMostSentences = 12;  // before the rest is folded
+constexpr std::size_t kMostBlocks = 3;  // lists of differences before the rest is folded
 
 /// A table's rows, cell by cell.
 class HtmlTable {
@@ -30,13 +30,13 @@ class HtmlTable {
       : columns_(std::move(columns)) {
     if (!filter.empty()) {
       text_ += fmt::format(
-          "<label class=\"filter\" hidden>Show rows with <input type=\"search\" data-table=\"{}\" "
+          "<label class=\"filter\" hidden>Show rows with <input type=\"search\" data-table=\"table-{}\" "
           "placeholder=\"{}\"><output></output></label>\n",
           id, xml_text(filter));
     }
     text_ += fmt::format(
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{1}\">\n"
-        "<table class=\"sortable\" id=\"{0}\"><thead><tr>",
+        "<table class=\"sortable\" id=\"table-{0}\"><thead><tr>",
         id, xml_text(caption));
     for (const auto& column : columns_) {
       text_ += fmt::format("<th scope=\"col\"{}{}>{}</th>", column.number ? " class=\"n\"" : "",
@@ -97,26 +97,39 @@ std::string interval_text(const std::optional<evaluate::Interval>& interval) {
   return interval ? fmt::format("{:+.3f} to {:+.3f}", interval->low, interval->high) : "";
 }
 
-/// A list whose end is folded where it is long.
-std::string sentences(const std::vector<std::string>& lines) {
+std::string list_of(const std::vector<std::string>& lines) {
   std::string text = "<ul class=\"plain\">\n";
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (i == kMostSentences) {
-      text +=
-          fmt::format("</ul>\n<details><summary>{} more</summary><ul class=\"plain\">\n", lines.size() - i);
-    }
-    text += "<li>" + xml_text(lines[i]) + "</li>\n";
+  for (const auto& line : lines) {
+    text += "<li>" + xml_text(line) + "</li>\n";
   }
-  return text + (lines.size() > kMostSentences ? "</ul></details>\n" : "</ul>\n");
+  return text + "</ul>\n";
 }
 
-std::string blocks(const std::vector<Statements>& all) {
+std::string folded(const std::string& summary, const std::string& content) {
+  return "<details><summary>" + xml_text(summary) + "</summary>\n" + content + "</details>\n";
+}
+
+/// Protocol by protocol: the first sentence, and the others on request.
+std::string grid_words(const std::vector<Statements>& all) {
   std::string text;
-  for (const auto& block : all) {
-    text +=
-        (block.heading.empty() ? "" : "<h4>" + xml_text(block.heading) + "</h4>\n") + sentences(block.lines);
+  for (const auto& [heading, lines] : all) {
+    text += (heading.empty() ? "" : "<h4>With " + xml_text(heading) + "</h4>\n") + "<p>" +
+            xml_text(lines.front()) + "</p>\n";
+    if (lines.size() > 1) {
+      text += folded("One by one", list_of({lines.begin() + 1, lines.end()}));
+    }
   }
   return text;
+}
+
+std::string differences_words(const std::vector<Statements>& all) {
+  std::string shown, rest;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string block = "<h4>" + xml_text(all[i].heading) + "</h4>\n" + list_of(all[i].lines);
+    (i < kMostBlocks ? shown : rest) += block;
+  }
+  return shown +
+         (rest.empty() ? "" : folded(fmt::format("{} more such lists", all.size() - kMostBlocks), rest));
 }
 
 std::string count_line(const PageContent& content) {
@@ -155,14 +168,14 @@ std::string missing_part(const std::vector<MissingResult>& missing) {
 }
 
 std::string words_part(const PageContent& content) {
-  std::string text = "<h2 id=\"words\">In plain words</h2>\n" + blocks(explain_grid(content.groups));
+  std::string text = "<h2 id=\"words\">In plain words</h2>\n" + grid_words(explain_grid(content.groups));
   if (const auto differences = explain_comparisons(content.comparisons); !differences.empty()) {
     text +=
         "<h3>Differences</h3>\n<p>Asked over settings, one difference of means each: runs of one setting "
         "share their "
         "training pairs and prove little by themselves. All pairs of strategies and methods stand under "
         "<a href=\"#comparisons\">Comparisons</a>.</p>\n" +
-        blocks(differences);
+        differences_words(differences);
   }
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < content.groups.size(); ++i) {
@@ -171,14 +184,8 @@ std::string words_part(const PageContent& content) {
                     (group.omics == "rna" ? ", rna" : "") + ": " + content.explanations[i]);
   }
   if (!lines.empty()) {
-    text +=
-        "<h3>Setting by setting</h3>\n<details><summary>How much of each score the controls "
-        "explain</summary>\n<ul "
-        "class=\"plain\">\n";
-    for (const auto& line : lines) {
-      text += "<li>" + xml_text(line) + "</li>\n";
-    }
-    text += "</ul></details>\n";
+    text += "<h3>Setting by setting</h3>\n" +
+            folded("How much of each score the controls explain", list_of(lines));
   }
   return text;
 }
@@ -277,7 +284,7 @@ std::string comparisons_part(const PageContent& content) {
        {"Equal", true},
        {"Lost", true},
        {"Wilcoxon p", true, "signed ranks, two-sided, exact to 50 settings"},
-       {"after Holm", true, "p among all comparisons of the same kind and metric"},
+       {"after Holm", true, "p among the comparisons of the same kind, metric and protocol"},
        {"Rank-biserial r", true, "1: better in every setting; -1: worse in every setting"},
        {"Median difference", true},
        {"Of"},
@@ -298,6 +305,8 @@ std::string comparisons_part(const PageContent& content) {
                       {"p", true, "of the corrected resampled t"}},
                      "setting, AUROC …");
   for (const auto& comparison : content.comparisons) {
+    const bool in_full =
+        comparison.metric == &compared_metrics()[0] || comparison.metric == &compared_metrics()[1];
     const auto& rank = comparison.signed_rank;
     table.words(comparison.second).words(comparison.first).words(comparison.metric->name);
     table.number(comparison.mean_difference, fmt::format("{:+.4f}", comparison.mean_difference));
@@ -310,7 +319,7 @@ std::string comparisons_part(const PageContent& content) {
     table.number(rank.median_difference, fmt::format("{:+.4f}", rank.median_difference));
     table.words(comparison.where).words(axis_name(comparison.axis)).words(describe(comparison.protocol));
     table.end_row();
-    for (const auto& setting : comparison.settings) {
+    for (const auto& setting : in_full ? comparison.settings : std::vector<PairedSetting>()) {
       settings.words(comparison.second).words(comparison.first).words(comparison.where);
       settings.words(comparison.metric->name).words(setting.setting).count(setting.runs);
       settings.number(setting.first).number(setting.second);
@@ -331,7 +340,7 @@ std::string comparisons_part(const PageContent& content) {
          "interval is "
          "that of the corrected resampled t test (Nadeau and Bengio 2003), which allows for training pairs "
          "that runs "
-         "share.</p>\n" +
+         "share. comparisons.csv has all metrics.</p>\n" +
          settings.end() + "</details>\n";
 }
 
@@ -491,7 +500,7 @@ std::string report_page(const PageContent& content) {
   for (const auto& figure : content.figures) {
     figures += figure_part(figure);
   }
-  if (content.groups.empty()) {
+  if (content.figures.empty()) {
     figures = "<p>No result yet.</p>\n";
   }
   const bool compared = !content.comparisons.empty();
@@ -511,7 +520,8 @@ std::string report_page(const PageContent& content) {
          "</style>\n</head>\n<body>\n<header>\n<h1>Gene regulatory networks: results of a grid</h1>\n" +
          "<p class=\"lead\">" + count_line(content) + "</p>\n<nav aria-label=\"Parts of this page\"><ul>" +
          links + "</ul></nav>\n</header>\n<main>\n" + missing_part(content.missing) + words_part(content) +
-         "<h2 id=\"figures\">Figures</h2>\n<p class=\"caption\">The solid line across the lanes is degree-only, the dotted "
+         "<h2 id=\"figures\">Figures</h2>\n<p class=\"caption\">The solid line across the lanes is "
+         "degree-only, the dotted "
          "one random. Each figure is "
          "also a file: figures/NAME.svg, NAME.pdf, and NAME.gp to draw it anew with gnuplot.</p>\n" +
          figures + summary_part(content) + comparisons_part(content) + paper_part(content) +

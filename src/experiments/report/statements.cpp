@@ -97,6 +97,72 @@ void add_line(std::vector<Statements>& blocks, const std::string& heading, std::
   block->lines.push_back(std::move(line));
 }
 
+/// The settings of one method, strategy and omics under one protocol.
+struct Row {
+  const RunGroup* example;
+  std::vector<double> score, degree, within;  ///< means over runs, a value for each setting
+  std::size_t above = 0;                      ///< settings whose score lies above degree-only
+};
+
+std::string row_sentence(const Row& row) {
+  const std::size_t settings = row.score.size();
+  std::string text =
+      fmt::format("{}: AUROC {:.3f} {}", level_text(*row.example), evaluate::mean(row.score),
+                  settings == 1 ? "in one setting" : fmt::format("over {} settings", settings));
+  if (!row.degree.empty()) {
+    const double degree = evaluate::mean(row.degree);
+    if (row.degree.size() == 1) {
+      text += fmt::format(", {} degree-only ({:.3f})", row.above == 1 ? "above" : "not above", degree);
+    } else {
+      text += fmt::format(", above degree-only ({:.3f} on average) in {} of them", degree,
+                          row.above == row.degree.size() ? "all"
+                          : row.above == 0               ? "none"
+                                                         : std::to_string(row.above));
+    }
+  }
+  if (!row.within.empty()) {
+    text += fmt::format("; within TFs {:.3f}", evaluate::mean(row.within));
+  }
+  return text + ".";
+}
+
+/// How high degree-only gets under a protocol, and who gets higher.
+std::string headline(const std::vector<const Row*>& rows) {
+  const Row* best = rows.front();
+  const Row* best_within = nullptr;
+  std::vector<double> degrees;
+  std::size_t above = 0, compared = 0;
+  for (const Row* row : rows) {
+    if (evaluate::mean(row->score) > evaluate::mean(best->score)) {
+      best = row;
+    }
+    if (!row->within.empty() &&
+        (best_within == nullptr || evaluate::mean(row->within) > evaluate::mean(best_within->within))) {
+      best_within = row;
+    }
+    if (!row->degree.empty()) {
+      degrees.insert(degrees.end(), row->degree.begin(), row->degree.end());
+      ++compared;
+      above += evaluate::mean(row->score) > evaluate::mean(row->degree) ? 1 : 0;
+    }
+  }
+  std::string text = fmt::format("The highest mean AUROC is {:.3f} ({}).", evaluate::mean(best->score),
+                                 level_text(*best->example));
+  if (compared > 0) {
+    text += fmt::format(" Degree-only alone, which never sees expression, reaches {:.3f}: {} on average.",
+                        evaluate::mean(degrees),
+                        above == 0 ? "no method or strategy lies above it"
+                        : above == compared
+                            ? "all methods and strategies lie above it"
+                            : fmt::format("{} of {} methods and strategies lie above it", above, compared));
+  }
+  if (best_within != nullptr) {
+    text += fmt::format(" Among the targets of one TF, where chance is 0.5, the highest mean is {:.3f} ({}).",
+                        evaluate::mean(best_within->within), level_text(*best_within->example));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string describe(const Protocol& protocol) {
@@ -128,11 +194,6 @@ std::string explain_score(const RunGroup& group, double test_share) {
 }
 
 std::vector<Statements> explain_grid(const std::vector<RunGroup>& groups) {
-  struct Row {
-    const RunGroup* example;
-    std::vector<double> score, degree, within;
-    std::size_t above = 0;
-  };
   std::vector<Row> rows;
   for (const auto& group : groups) {
     const double score = group.mean("auroc");
@@ -156,25 +217,27 @@ std::vector<Statements> explain_grid(const std::vector<RunGroup>& groups) {
       row->within.push_back(within);
     }
   }
-  std::vector<Statements> blocks;
+  std::vector<std::string> protocols;
   for (const auto& row : rows) {
-    const std::size_t settings = row.score.size();
-    std::string line =
-        fmt::format("{}: AUROC {:.3f} {}", level_text(*row.example), evaluate::mean(row.score),
-                    settings == 1 ? "in one setting" : fmt::format("over {} settings", settings));
-    if (!row.degree.empty()) {
-      line += fmt::format("; degree-only alone reaches {:.3f}, and ", evaluate::mean(row.degree));
-      if (row.degree.size() == 1) {
-        line += row.above == 1 ? "the score lies above it" : "the score does not lie above it";
-      } else {
-        line += fmt::format("the score lies above it in {} of {}", row.above, row.degree.size());
+    if (const auto protocol = describe(row.example->protocol);
+        std::find(protocols.begin(), protocols.end(), protocol) == protocols.end()) {
+      protocols.push_back(protocol);
+    }
+  }
+  std::vector<Statements> blocks;
+  for (const auto& protocol : protocols) {
+    std::vector<const Row*> members;
+    for (const auto& row : rows) {
+      if (describe(row.example->protocol) == protocol) {
+        members.push_back(&row);
       }
     }
-    if (!row.within.empty()) {
-      line += fmt::format("; among the targets of one TF {:.3f}, where 0.5 is chance",
-                          evaluate::mean(row.within));
+    if (members.size() > 1) {
+      add_line(blocks, protocol, headline(members));
     }
-    add_line(blocks, describe(row.example->protocol), line + ".");
+    for (const Row* row : members) {
+      add_line(blocks, protocol, row_sentence(*row));
+    }
   }
   return blocks;
 }
@@ -209,7 +272,8 @@ std::vector<Statements> explain_comparisons(const std::vector<Comparison>& compa
   std::map<std::string, std::string> base;      // heading -> the level that stands first
   std::map<std::string, std::size_t> settings;  // heading -> the most settings of a comparison
   for (const auto& comparison : comparisons) {
-    if (comparison.metric != &compared_metrics().front()) {
+    // Scores under another protocol answer another question: the tables have them, a sentence would mislead.
+    if (comparison.metric != &compared_metrics().front() || comparison.axis == Axis::protocol) {
       continue;
     }
     const std::string protocol = describe(comparison.protocol);
@@ -222,7 +286,7 @@ std::vector<Statements> explain_comparisons(const std::vector<Comparison>& compa
   }
   for (auto& block : blocks) {
     const std::size_t most = settings.at(block.heading);
-    if (most < kFewestSettings) {
+    if (most > 1 && most < kFewestSettings) {
       // All on one side is the rarest that can happen.
       block.lines.push_back(fmt::format(
           "With {} no difference could be told from chance over settings: the least possible p is {:.3g}.",

@@ -190,9 +190,18 @@ Panel draw(const IntervalChart& chart) {
   const auto place = [&](double value) {
     return kLeft + (value - ticks.low) / (ticks.high - ticks.low) * (kRight - kLeft);
   };
-  const double row_height = kLabel + lane * static_cast<double>(chart.series.size()) + kBetween;
+  // A row has lanes for what it has: settings need not know the same methods.
+  const auto lanes_of = [](const IntervalChart::Row& row) {
+    const auto count = std::count_if(row.estimates.begin(), row.estimates.end(),
+                                     [](const auto& estimate) { return estimate.has_value(); });
+    return static_cast<double>(std::max<std::ptrdiff_t>(1, count));
+  };
+  double rows_height = 0.0;
+  for (const auto& row : chart.rows) {
+    rows_height += kLabel + lane * lanes_of(row) + kBetween;
+  }
   const double top = kTitleHeight;
-  const double bottom = top + row_height * static_cast<double>(chart.rows.size());
+  const double bottom = top + rows_height;
   Canvas canvas;
   canvas.words("h", "start", kLeft - 2, 15, fitted(chart.title, kWidth - 12));
   for (const double tick : ticks.values) {
@@ -203,7 +212,7 @@ Panel draw(const IntervalChart& chart) {
   for (const auto& row : chart.rows) {
     canvas.words("t label", "start", kLeft - 2, y + 12, fitted(row.label, kWidth - 12));
     const double first = y + kLabel;
-    const double last = first + lane * static_cast<double>(chart.series.size());
+    const double last = first + lane * lanes_of(row);
     if (row.random) {
       canvas.open(fmt::format("{}: random {:.3f}", row.label, *row.random));
       canvas.line("random", place(*row.random), first - 1, place(*row.random), last + 1);
@@ -214,9 +223,9 @@ Panel draw(const IntervalChart& chart) {
       canvas.line("degree tick", place(*row.degree), first - 1, place(*row.degree), last + 1);
       canvas.close();
     }
+    double middle = first + 0.5 * lane;
     for (std::size_t series = 0; series < row.estimates.size(); ++series) {
       const auto& estimate = row.estimates[series];
-      const double middle = first + lane * (static_cast<double>(series) + 0.5);
       if (estimate) {
         canvas.open(row.label + ", " + chart.series[series] + ": " + estimate_text(*estimate));
         if (std::isfinite(estimate->deviation)) {
@@ -226,9 +235,10 @@ Panel draw(const IntervalChart& chart) {
         }
         canvas.mark(chart.colours[series], place(estimate->mean), middle);
         canvas.close();
+        middle += lane;
       }
     }
-    y += row_height;
+    y = last + kBetween;
   }
   canvas.line("axis", kLeft, bottom, kRight, bottom);
   std::vector<LegendEntry> legend;
@@ -249,7 +259,7 @@ Panel draw(const IntervalChart& chart) {
 }
 
 Panel draw(const CurveChart& chart) {
-  constexpr double kLeft = 50.0, kRight = kWidth - 12.0, kPlotHeight = 230.0;
+  constexpr double kLeft = 50.0, kRight = kWidth - 20.0, kPlotHeight = 230.0;
   double x_low = std::numeric_limits<double>::infinity(), x_high = -x_low, y_low = x_low, y_high = -x_low;
   if (chart.unit_square) {
     x_low = y_low = 0.0;

@@ -99,7 +99,7 @@ std::string write_report(const Plan& plan, const fs::path& out, Pdf pdf) {
   for (const auto& group : groups) {
     explanations.push_back(explain_score(group, shares.of(group)));
   }
-  const auto figures = make_figures(groups);
+  const auto figures = make_figures(groups, out);
   const bool with_pdf = wants_pdf(pdf, !figures.empty());
   base::write_file_atomically(out / "summary.csv", summary_table(summaries));
   base::write_file_atomically(out / "comparisons.csv", comparisons_table(comparisons));
