@@ -292,18 +292,20 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
     }
   });
   comm::require_same(communicator, "engine", team->engine_name());
+  // The same sample again would give the same score.
+  const int votes = method_of(settings).draws_samples() ? request.votes : 1;
   base::info("scoring " + std::to_string(found.pairs.size()) + " of " + std::to_string(found.all) +
-             " candidate pairs, " + std::to_string(request.votes) + " samples each; the others do not have " +
+             " candidate pairs, " + std::to_string(votes) + " samples each; the others do not have " +
              pairs::wanted_cell(settings.pair_cells));
-  const auto scores = vote(*team, *weights, found.pairs, pairs::Purpose::predict, request.votes, communicator,
-                           "candidate pairs");
+  const auto scores =
+      vote(*team, *weights, found.pairs, pairs::Purpose::predict, votes, communicator, "candidate pairs");
   const auto method = found.validation.suffice() ? settings.calibration : evaluate::CalibrationMethod::none;
-  const auto calibration = calibrate(*team, *weights, found.validation, method, request.votes, communicator);
+  const auto calibration = calibrate(*team, *weights, found.validation, method, votes, communicator);
   base::Json result = {{"dataset", found.source.header.id},
                        {"edges", found.pairs.size()},
                        {"candidate_pairs", found.all},
                        {"pairs_without_cells", found.all - found.pairs.size()},
-                       {"votes", request.votes},
+                       {"votes", votes},
                        {"known_only", request.known_only},
                        {"prior", found.prior},
                        {"calibration", calibration.to_json()}};

@@ -76,8 +76,9 @@ TEST_P(NeuralRun, PredictsANetworkFromItsWeights) {
   run(settings("run"));
   const auto self = comm::make_self_communicator();
   const base::Json facts = train::run_prediction(
-      settings("run"), {.run = folder_ / "run", .votes = 1, .out = folder_ / "network"}, *self);
+      settings("run"), {.run = folder_ / "run", .votes = 5, .out = folder_ / "network"}, *self);
   EXPECT_EQ(facts.at("edges"), facts.at("candidate_pairs"));
+  EXPECT_EQ(facts.at("votes"), 1);
   EXPECT_NE(base::read_file(folder_ / "network/rankedEdges.csv").find("Gene1\tGene2"), std::string::npos);
 }
 
@@ -97,6 +98,9 @@ TEST_P(NeuralRun, RefusesWhatItCannotFollow) {
   expect_refusal([](auto& s) { s.votes = 2; }, "predict.votes");
   expect_refusal([](auto& s) { s.engine.kind = "linear"; }, "train.engine");
   expect_refusal([](auto& s) { s.engine.isa = "avx2"; }, "train.isa");
+  expect_refusal([](auto& s) { s.adam.freeze = train::Freeze::encoder; }, "train.freeze");
+  expect_refusal([](auto& s) { s.context.gene = true; }, "model.context");
+  expect_refusal([](auto& s) { s.pair_cells = pairs::PairCells::either; }, "pairs.cells");
 }
 
 TEST_P(NeuralRun, RefusesWeightsOfTheOtherMethod) {

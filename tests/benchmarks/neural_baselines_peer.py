@@ -3,8 +3,9 @@
 """CNNC and STGRNS as their authors' pipelines work, with PyTorch: inputs of all pairs are made by numpy, written to
 disk and read again, then a network is trained on them. One thread; data of the same statistics as neural_speed's.
 
-Prints lines of JSON: samples/s of `inputs` (made, written and read) and of a training `step` by the method's recipe,
-whose inputs lie ready in memory. Usage: neural_baselines_peer.py cnnc|stgrns SECONDS
+Prints lines of JSON: samples/s of `inputs` (made, written and read), of a training `step` by the method's recipe in
+float32, whose inputs lie ready in memory, and of such an `authors' step`, which STGRNS's authors take in float64 (CNNC's
+use Keras, for which PyTorch stands here). Usage: neural_baselines_peer.py cnnc|stgrns SECONDS
 """
 import json
 import math
@@ -97,14 +98,24 @@ def main():
         report("inputs", rate(seconds / 4, lambda: len(make_inputs(method, values, folder, next(number)))))
         batch = 1024 if method == "cnnc" else 32
         made = make_inputs(method, values, folder, 0).astype(np.float32)
-    x = torch.from_numpy(np.resize(made, (batch,) + made.shape[1:]))
+    made = torch.from_numpy(np.resize(made, (batch,) + made.shape[1:]))
+    figure = rate(seconds, training_step(method, made))
+    report("step", figure)
+    if method == "stgrns":
+        torch.set_default_dtype(torch.float64)
+        figure = rate(seconds, training_step(method, made.double()))
+    report("authors' step", figure)
+
+
+def training_step(method, x):
+    batch = len(x)
     labels = torch.arange(batch) % 2
     if method == "cnnc":
         network = cnnc()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9, nesterov=True)
 
         def loss():
-            return nn.functional.binary_cross_entropy_with_logits(network(x).squeeze(1), labels.float())
+            return nn.functional.binary_cross_entropy_with_logits(network(x).squeeze(1), labels.to(x.dtype))
     else:
         network = Stgrns()
         optimizer = torch.optim.Adam(network.parameters(), lr=3e-4, weight_decay=1e-5)
@@ -120,7 +131,7 @@ def main():
         optimizer.step()
         return batch
 
-    report("step", rate(seconds, step))
+    return step
 
 
 main()

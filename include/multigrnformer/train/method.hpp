@@ -37,6 +37,8 @@ class Method {
   virtual int hidden_units(const Settings& settings) const = 0;
   /// For one thread, on the processor or GPU number `gpu` (settings.device). Throws UsageError.
   virtual std::unique_ptr<model::Engine> engine(const Settings& settings, int gpu) const = 0;
+  /// Whether a pair has many samples, by epoch, variant and vote, or one that is the same under all names.
+  virtual bool draws_samples() const { return true; }
   /// Collective. Samples of any pairs of these genes (dataset indices, in any order). Throws DataError and
   /// UsageError, the same on every rank.
   virtual std::unique_ptr<pairs::SampleSource> samples(const Settings& settings,

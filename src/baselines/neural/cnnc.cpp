@@ -96,6 +96,8 @@ class Cnnc final : public train::Method {
 
   int hidden_units(const train::Settings& /*settings*/) const override { return kDense; }
 
+  bool draws_samples() const override { return false; }
+
   std::unique_ptr<model::Engine> engine(const train::Settings& settings, int /*gpu*/) const override {
     return make_network_engine(cnnc_network(), settings.micro_batch, settings.engine.dropout);
   }

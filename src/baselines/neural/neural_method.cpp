@@ -32,6 +32,12 @@ void check_neural_settings(const std::string& method, const train::Settings& set
           settings.engine.kind);
   require(settings.engine.isa == "auto", method + " has the instruction set that LibTorch chooses",
           "train.isa", "auto", settings.engine.isa);
+  require(settings.adam.freeze == train::Freeze::none, method + " has no part that can be frozen",
+          "train.freeze", "none", settings.adam.freeze == train::Freeze::encoder ? "encoder" : "predictor");
+  require(!settings.context.cell && !settings.context.gene, method + " takes no context features",
+          "model.context", "none", "context features");
+  require(settings.pair_cells == pairs::PairCells::both, method + " looks at all cells whatever the pair",
+          "pairs.cells", "both", settings.pair_cells == pairs::PairCells::all ? "all" : "either");
   const std::string one = method + " looks at all cells of a pair, which gives it one sample";
   require(settings.augment == 1, one, "pairs.augment", "1", std::to_string(settings.augment));
   require(settings.votes == 1, one, "predict.votes", "1", std::to_string(settings.votes));

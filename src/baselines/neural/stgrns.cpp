@@ -131,6 +131,8 @@ class Stgrns final : public train::Method {
 
   int hidden_units(const train::Settings& /*settings*/) const override { return 2 * options_.window; }
 
+  bool draws_samples() const override { return false; }
+
   std::unique_ptr<model::Engine> engine(const train::Settings& settings, int /*gpu*/) const override {
     return make_network_engine(stgrns_network(options_.window), settings.micro_batch,
                                settings.engine.dropout);
