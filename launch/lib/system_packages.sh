@@ -9,6 +9,7 @@ mgrn_system_packages=(
   libboost-program-options-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev zlib1g-dev
   libgtest-dev libgmock-dev
   python3 python3-pip
+  gnuplot-nox  # PDF figures of reports
 )
 
 # Called before set_up_system where tests are to run: the Slurm that some of them start on this machine,

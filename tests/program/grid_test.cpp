@@ -158,9 +158,11 @@ class Grid : public testing::Test {
     ASSERT_EQ(result.code, 0) << result.errors;
     reference_ = new std::map<std::string, std::string>(promised_bytes(out()));
     ASSERT_GT(reference_->size(), kTasks);
+    report_ = new std::map<std::string, std::string>(report_bytes());
     fs::remove_all(out());
   }
   static void TearDownTestSuite() {
+    delete report_;
     delete reference_;
     delete folder_;
   }
@@ -188,13 +190,31 @@ class Grid : public testing::Test {
     EXPECT_EQ(count_of(states(out()), "done"), kTasks);
     expect_same(*reference_, promised_bytes(out()));
   }
+  static void expect_undisturbed_report() { expect_same(*report_, report_bytes()); }
 
  private:
+  /// What a report leaves beside the tasks.
+  static std::map<std::string, std::string> report_bytes() {
+    const auto result = grid("report", out(), {"--pdf", "no"});
+    EXPECT_EQ(result.code, 0) << result.errors;
+    std::map<std::string, std::string> bytes;
+    for (const char* name : {"report.html", "results.csv", "summary.csv", "comparisons.csv"}) {
+      bytes[name] = read_file(out() / name);
+    }
+    for (const auto& entry : fs::directory_iterator(out() / "figures")) {
+      bytes[entry.path().filename().string()] = read_file(entry.path());
+    }
+    EXPECT_GT(bytes.size(), 10U);
+    return bytes;
+  }
+
   static TemporaryDirectory* folder_;
   static std::map<std::string, std::string>* reference_;
+  static std::map<std::string, std::string>* report_;
 };
 TemporaryDirectory* Grid::folder_ = nullptr;
 std::map<std::string, std::string>* Grid::reference_ = nullptr;
+std::map<std::string, std::string>* Grid::report_ = nullptr;
 
 std::size_t ended_tasks(const fs::path& out) {
   std::size_t count = 0;
@@ -240,9 +260,12 @@ TEST_F(Grid, LeavesATidyTableAndSaysMeanAndDeviation) {
   const auto before = attempts(out());
   EXPECT_EQ(grid("run", out()).code, 0);
   EXPECT_EQ(attempts(out()), before);
-  const std::string report = grid("report", out()).output;
+  const std::string report = grid("report", out(), {"--pdf", "no"}).output;
   EXPECT_EQ(report.find("setting "), 0U) << report;
-  EXPECT_EQ(result.output.find(report.substr(0, report.find("results in"))), 0U) << report;
+  EXPECT_NE(report.find("report in " + (out() / "report.html").string()), std::string::npos) << report;
+  EXPECT_EQ(result.output.find(report.substr(0, report.find("report in"))), 0U) << report;
+  EXPECT_EQ(run_program({"report", "--out", out().string(), "--pdf", "no"}, 2).output, report)
+      << "the same on ranks";
   expect_undisturbed();
 }
 
@@ -322,6 +345,7 @@ void kill_and_rerun(const std::string& command, const std::function<pid_t(pid_t)
     EXPECT_EQ(count, attempts_before.at(task) + (was_done ? 0 : 1)) << task << " was " << before.at(task);
   }
   Grid::expect_undisturbed();
+  Grid::expect_undisturbed_report();
 }
 
 TEST_F(Grid, KilledInTheMiddleItRepeatsOnlyTheTaskThatRan) {
@@ -496,6 +520,9 @@ TEST_F(Grid, WrongUseIsRefusedWithTheNextStep) {
     EXPECT_NE(result.errors.find(says), std::string::npos) << result.errors;
   };
   expect(grid("run", out()), 65, "not the folder of a grid");
+  expect(run_program({"report", "--out", out().string()}), 65, "not the folder of a grid");
+  expect(run_program({"report"}), 64, "key out is missing");
+  expect(run_program({"report", "--out", out().string(), "--pdf", "maybe"}), 64, "pdf");
   expect(grid("plan", out()), 64, "key config is missing");
   expect(grid("plan", out(), {"--config", file("nix.ini").string()}), 65, "cannot open config file");
   expect(run_program({"grid", "run"}), 64, "key out is missing");

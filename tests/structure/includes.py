@@ -23,8 +23,8 @@ OUTSIDE = (
     (r"zlib\.h", ("formats", "store", "cli"), "compression is wrapped once, in formats; store takes its CRC"),
     (r"openssl/.*", ("base", "cli"), "checksums are made in base"),
     (r"spdlog/.*", ("base", "cli"), "base writes the log"),
-    (r"boost/math/.*", ("evaluate",), "distributions are a matter of statistics"),
-    (r"boost/(?!math/).*", ("cli",), "only the command line uses Boost.Program_options"),
+    (r"boost/math/.*", ("evaluate",), "distributions are for statistics"),
+    (r"boost/(?!math/).*", ("cli",), "only the command line uses the rest of Boost"),
 )
 # What a public header may not show to those who include it.
 NOT_IN_PUBLIC_HEADERS = r"(fmt|spdlog|boost|torch|ATen|c10)/.*|mpi\.h|nccl\.h"

@@ -13,8 +13,8 @@ namespace {
 
 // Set by the grid for each task, or by what came before it: no part of what a setting is.
 const std::vector<std::string> kSetByTheGrid = {
-    "out",        "pairs.seed",   "train.seed",         "pairs.split_file",
-    "train.init", "cross.target", "cross.target_split", "predict.votes"};
+    "out",        "pairs.seed",   "train.seed",        "pairs.split_file",
+    "train.init", "cross.target", "cross.target_split"};
 
 std::string level_of(const RunGroup& group, Axis axis) {
   switch (axis) {

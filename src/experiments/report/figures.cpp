@@ -134,12 +134,14 @@ void add_figure(std::vector<Figure>& figures, Figure figure) {
   }
 }
 
+/// One strategy, so that methods are compared on equal terms.
+std::string common_strategy(const std::vector<RunGroup>& groups) {
+  return values_in(groups, "", &RunGroup::strategy).contains("standard") ? "standard"
+                                                                         : groups.front().strategy;
+}
+
 Figure benchmark(const std::vector<RunGroup>& groups) {
-  // One strategy, so that methods are compared on equal terms.
-  std::string strategy = groups.front().strategy;
-  for (const auto& group : groups) {
-    strategy = group.strategy == "standard" ? group.strategy : strategy;
-  }
+  const std::string strategy = common_strategy(groups);
   std::vector<Placed> placed;
   for (const auto& group : groups) {
     if (group.strategy == strategy) {
@@ -215,16 +217,13 @@ Figure protocols(const std::vector<RunGroup>& groups) {
     return group.protocol.negatives + ", " + group.protocol.split;
   };
   auto placed = along_axis(groups, {"pairs.negatives", "pairs.split"}, level);
-  std::vector<std::string> series;
+  const std::string strategy = common_strategy(groups);
+  std::erase_if(placed, [&](const Placed& item) { return item.group->strategy != strategy; });
   // Every protocol has controls of its own, so each gets a row.
   for (auto& item : placed) {
     item.row = item.group->setting + " · " + level(*item.group);
-    item.series = item.group->method + ", " + item.group->strategy;
-    const auto place = std::find(series.begin(), series.end(), item.series);
-    item.colour = static_cast<std::size_t>(place - series.begin());
-    if (place == series.end()) {
-      series.push_back(item.series);
-    }
+    item.series = item.group->method;
+    item.colour = colour_of(groups, *item.group, &RunGroup::method);
   }
   return {
       .name = "protocols",
