@@ -48,7 +48,7 @@ details{margin:.8rem 0}summary{cursor:pointer;font-weight:600;padding:.3rem 0}
 footer{padding:2.5rem 1.25rem 3rem;font-size:.875rem}
 @media (max-width:32rem){header,main,footer{padding-left:.9rem;padding-right:.9rem}h1{font-size:1.4rem}
 table{font-size:.8rem}
-th,td{padding:.35rem .45rem}td:not(.n){white-space:normal;overflow-wrap:anywhere;min-width:4.6rem}td.w{min-width:9rem}}
+th,td{padding:.35rem .45rem}td.w{min-width:9rem}}
 @media print{.scroll{max-height:none;overflow:visible;border:0}nav,label.filter{display:none}
 thead th{position:static}.panels .chart{break-inside:avoid}}
 )";
