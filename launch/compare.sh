@@ -7,8 +7,10 @@
 #   rp    the regulatory potential: SciPy's sparse matrices on one core; time and memory
 #   neural  CNNC and STGRNS on one core: PyTorch's step, and inputs that numpy makes and that pass through files; only
 #         when asked for
+#   trees GENIE3 and GRNBoost2 on one core: scikit-learn with arboreto's settings; needs --dataset
 #
-#   launch/compare.sh [step] [rp] [neural] [--quick] [--cells N,...] [--batch N] [--rounds N] [--seconds X]
+#   launch/compare.sh [step] [rp] [neural] [trees] [--quick] [--cells N,...] [--batch N] [--rounds N]
+#                     [--seconds X]
 #                     [--variant NAME] [--engine NAME,...] [--cores LIST] [--out DIR]
 #                     [--dataset F --network F --tfs F [--genes N] | --run DIR]
 #
@@ -32,7 +34,7 @@ dataset='' network='' tfs='' genes=500 run='' engine=linear,quadratic
 sizes=(--cells 6000 --genes 4000 --peaks 80000 --tfs 100)
 while (($#)); do
   case $1 in
-    step | rp | neural) parts+=("$1") ;;
+    step | rp | neural | trees) parts+=("$1") ;;
     --quick) rounds=3 seconds=2 variant=eager sizes=(--cells 2000 --genes 2000 --peaks 40000 --tfs 50) ;;
     --cells | --batch | --rounds | --seconds | --variant | --cores | --out | --dataset | --network | --tfs | --genes | --run | --engine)
       (($# >= 2)) || fail "$1 needs a value" "launch/compare.sh --help shows the usage."
@@ -40,7 +42,7 @@ while (($#)); do
       shift
       ;;
     --help)
-      sed -n '3,22s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      sed -n '3,24s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
     *) fail "unknown argument '$1'" "launch/compare.sh --help shows the usage." ;;
@@ -284,6 +286,19 @@ compare_networks() {
   done
 }
 
+# Without numbers of its own: trees_peer.py prints a line per round, and what came out in the end.
+compare_trees() {
+  [[ -n $dataset ]] || fail "trees are compared on a dataset" "Give --dataset, --network and --tfs."
+  set_up_test_python
+  python=$(test_python)
+  if [[ -z $python ]]; then
+    say "no environment with scikit-learn: the trees are left out"
+    return
+  fi
+  on 1 "$python" "$MGRN_ROOT/tests/benchmarks/trees_peer.py" --program "$program" --dataset "$dataset" \
+    --network "$network" --tfs "$tfs" --rounds "$rounds"
+}
+
 "$program" bench --stage adam --seconds 0.01 --rounds 1 --log-level warning 2>>"$out/bench.log" |
   sed -n 1p | tee "$out/machine.jsonl" >&2
 for part in "${parts[@]}"; do
@@ -298,6 +313,7 @@ for part in "${parts[@]}"; do
       set_up_peer
       compare_networks | tee "$out/neural.txt"
       ;;
+    trees) compare_trees | tee "$out/trees.jsonl" ;;
   esac
 done
 say "the lines as they were printed are in $out"

@@ -70,7 +70,7 @@ TEST(Trees, AreTheSameBytesOnAnyNumberOfRanksAndThreads) {
 
 TEST(Trees, AStoppedRunGoesOnFromItsFinishedTargets) {
   const TemporaryDirectory folder;
-  const Arguments many = {"--baseline.trees", "400"};
+  const Arguments many = {"--baseline.trees", "200"};
   const fs::path run = folder / "run";
   std::string command = "exec " + mgrn::test::program_path();
   for (const auto& word : baseline("genie3", run, many)) {
