@@ -38,7 +38,8 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator& 
 Method coexpression_method() {
   return {.name = "coexpression",
           .summary = "number of cells that express both genes",
-          .work = PrepareScorer(prepare)};
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

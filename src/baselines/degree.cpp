@@ -39,7 +39,8 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator&)
 Method degree_method() {
   return {.name = "degree",
           .summary = "(1 + out-degree of the TF) (1 + in-degree of the gene) in the training edges",
-          .work = PrepareScorer(prepare)};
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

@@ -42,7 +42,8 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator& 
 Method marginals_method() {
   return {.name = "marginals",
           .summary = "boosted trees on mean, variance and detection rate of both genes",
-          .work = PrepareScorer(prepare)};
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

@@ -18,7 +18,8 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator& 
 Method pearson_method() {
   return {.name = "pearson",
           .summary = "|Pearson's correlation| of the normalised expression over all cells",
-          .work = PrepareScorer(prepare)};
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

@@ -11,7 +11,7 @@ namespace mgrn::baselines {
 namespace {
 
 constexpr std::size_t kBeyond = 10;  // directions beyond those asked for: they let the last ones converge
-constexpr int kMostIterations = 100;
+constexpr int kMostIterations = 15;
 constexpr double kStandsStill = 1e-10;  // largest relative change of a component's variance
 constexpr double kNothing = 1e-12;      // of the largest variance: rounding
 

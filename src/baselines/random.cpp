@@ -27,7 +27,10 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator&)
 }  // namespace
 
 Method random_method() {
-  return {.name = "random", .summary = "a number drawn for each pair", .work = PrepareScorer(prepare)};
+  return {.name = "random",
+          .summary = "a number drawn for each pair",
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

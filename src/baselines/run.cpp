@@ -170,8 +170,9 @@ class ScoringRun {
     bool rp = false;
     comm::agree(communicator_, [&] {
       dataset.emplace(matrices);
-      rp = settings_.atac && source.header.has_atac;
-      if (settings_.atac && !rp) {
+      const bool wants_rp = settings_.atac && !method_.rna_alone;
+      rp = wants_rp && source.header.has_atac;
+      if (wants_rp && !rp) {
         base::warn(source.paths.dataset.string() +
                    " has no ATAC data: the method sees RNA alone, as with data.modalities = rna");
       }
@@ -227,7 +228,7 @@ class ScoringRun {
   std::uint64_t write_ranking(const Problem& problem, const PairScorer& scorer) {
     const auto& targets = problem.targets;
     const auto weights = compute_rows(
-        "pairs", "TFs", problem.regulators.size(), targets.size(), settings_.threads,
+        "ranked pairs", "TFs", problem.regulators.size(), targets.size(), settings_.threads,
         [&](std::size_t row, std::span<double> values) {
           for (std::size_t t = 0; t < targets.size(); ++t) {
             const std::uint32_t tf = problem.regulators[row];

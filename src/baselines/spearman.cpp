@@ -55,7 +55,8 @@ std::unique_ptr<PairScorer> prepare(const Problem& problem, comm::Communicator& 
 Method spearman_method() {
   return {.name = "spearman",
           .summary = "|Spearman's correlation| of the expression over all cells",
-          .work = PrepareScorer(prepare)};
+          .work = PrepareScorer(prepare),
+          .rna_alone = true};
 }
 
 }  // namespace mgrn::baselines

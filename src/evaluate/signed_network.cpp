@@ -43,14 +43,17 @@ SignedNetwork read_signed_network(const std::filesystem::path& file) {
       ends.push_back(&table.column(name));
     }
   }
+  const auto is_sign = [](const std::string& type) { return type == "+" || type == "-"; };
+  if (std::none_of(types.begin(), types.end(), is_sign)) {
+    return network;  // the column means something else
+  }
   for (std::size_t row = 0; ends.size() == 2 && row < table.rows(); ++row) {
-    if (types[row] != "+" && types[row] != "-") {
-      throw base::DataError(
-          {.what = "illegal type of an edge in line " + std::to_string(table.line(row)),
-           .file = file.string(),
-           .expected = "+ or -",
-           .got = "'" + types[row] + "'",
-           .hint = "correct that line, or rename the column where it means something else"});
+    if (!is_sign(types[row])) {
+      throw base::DataError({.what = "illegal type of an edge in line " + std::to_string(table.line(row)),
+                             .file = file.string(),
+                             .expected = "+ or -",
+                             .got = "'" + types[row] + "'",
+                             .hint = "correct that line: an edge activates (+) or represses (-)"});
     }
     (types[row] == "+" ? network.activating : network.repressing)
         .push_back({(*ends[0])[row], (*ends[1])[row]});

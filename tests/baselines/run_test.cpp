@@ -114,6 +114,16 @@ TEST_F(BaselineRun, TakesASplitFileAndScoresItsGenesOutsideTheGeneSet) {
   EXPECT_EQ(result["validation_pairs"], 1);
 }
 
+TEST_F(BaselineRun, ReadsADatasetFromEachNodesOwnDiskAndLeavesNoTrace) {
+  train::Settings own = settings("staged", "embeddings");
+  own.stage = folder_ / "own" / "disk";
+  run_baseline(own, {.method = "embeddings"}, *self_);
+  run("shared", "embeddings");
+  EXPECT_EQ(read_file(own.out / "result.json"), read_file(folder_ / "shared" / "result.json"));
+  EXPECT_EQ(read_file(own.out / "run_info.json").find("disk"), std::string::npos);
+  EXPECT_FALSE(fs::is_empty(own.stage));
+}
+
 TEST_F(BaselineRun, StopsOnASignalAndGoesOnWhenStartedAgain) {
   base::request_stop();
   try {

@@ -114,13 +114,15 @@ TEST(Beeline, ReadsSignsFromAColumnOfThatNameAlone) {
   const mgrn::test::TemporaryDirectory directory;
   std::ofstream(directory / "signed.csv") << "Gene1,Gene2,Type\nA,B,+\nA,C,-\nB,C,+\n";
   std::ofstream(directory / "scored.csv") << "Gene1,Gene2,Score\nA,B,251\n";
-  std::ofstream(directory / "wrong.csv") << "Gene1,Gene2,Type\nA,B,up\n";
+  std::ofstream(directory / "wrong.csv") << "Gene1,Gene2,Type\nA,B,+\nA,C,up\n";
+  std::ofstream(directory / "other.csv") << "Gene1,Gene2,Type\nA,B,PPI\n";
   const SignedNetwork network = read_signed_network(directory / "signed.csv");
   ASSERT_EQ(network.activating.size(), 2u);
   EXPECT_EQ(network.activating[1].tf, "B");
   ASSERT_EQ(network.repressing.size(), 1u);
   EXPECT_EQ(network.repressing[0].gene, "C");
   EXPECT_TRUE(read_signed_network(directory / "scored.csv").empty());
+  EXPECT_TRUE(read_signed_network(directory / "other.csv").empty());
   EXPECT_THROW(read_signed_network(directory / "wrong.csv"), mgrn::base::DataError);
   const auto result = evaluate_beeline(table_of({{"A", "B", 2.0}}), kReference, {.signs = network});
   EXPECT_EQ(to_json(result)["activating"]["early_precision"], 1.0);

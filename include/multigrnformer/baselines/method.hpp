@@ -75,6 +75,8 @@ struct Method {
   std::string name;     ///< as --method takes it
   std::string summary;  ///< one line for help
   std::variant<PrepareScorer, TrainMethod> work;
+  /// Never looks at the regulatory potential, which is then not loaded, whatever data.modalities says.
+  bool rna_alone = false;
   /// Sets what the user has not (`given`: keys set by file or command line) to the method's own defaults,
   /// before config.ini is made, and settings.method for methods that train; null: train's defaults hold.
   void (*defaults)(train::Settings& settings, Options& options, const std::set<std::string>& given) = nullptr;

@@ -15,8 +15,8 @@ struct SignedNetwork {
   bool empty() const { return activating.empty() && repressing.empty(); }
 };
 
-/// Empty unless the file has a header with a column named Type. Throws DataError for a type other than + and
-/// -, with its line.
+/// Empty unless the file has a header with a column named Type, with + or - in it. Throws DataError for
+/// another type beside these, with its line.
 SignedNetwork read_signed_network(const std::filesystem::path& file);
 
 }  // namespace mgrn::evaluate
