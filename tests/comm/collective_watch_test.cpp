@@ -68,8 +68,8 @@ TEST(CollectiveWatchDeathTest, ARankCaughtInsideMpiIsEndedWithExitCode76) {
     std::this_thread::sleep_for(std::chrono::seconds(60));
   };
   EXPECT_EXIT(caught(), testing::ExitedWithCode(76),
-              "error: all_reduce of 10 int64 \\(sum\\), number 7 of world, did not end, and the MPI library "
-              "does not return");
+              "error: all_reduce of 10 int64 \\(sum\\), number 7 of world, did not end, and the library that "
+              "carries it does not return");
 }
 
 TEST(CollectiveWatchDeathTest, WhoDoesNotAnswerIsNamedAndTheJobEndedByTheWaitingRankItself) {
