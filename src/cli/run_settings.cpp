@@ -22,7 +22,7 @@ train::Settings settings_of_finished_run(const std::filesystem::path& run) {
   Invocation invocation;
   parse({method == keys.end() ? "train" : "baseline", "--config", file.string()}, invocation);
   if (method != keys.end() && !invocation.config.train.method) {
-    throw base::UsageError(
+    throw base::DataError(
         {.what = "this run has no trained network",
          .file = run.string(),
          .expected = "a run of `train`, `finetune`, or of `baseline` with a method that trains",

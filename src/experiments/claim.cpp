@@ -240,24 +240,37 @@ bool create_claim(const fs::path& task, int attempt, const Claimant& owner) {
                              .got = std::strerror(errno),
                              .hint = "check that you may write there and that the disk is not full"});
   };
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0) {
-    if (errno == EEXIST) {
-      return false;
-    }
-    refuse();
-  }
   const std::string text = base::json_text({{"host", owner.host},
                                             {"process", owner.process},
                                             {"slurm_job", owner.slurm_job},
                                             {"slurm_restart", owner.slurm_restart},
                                             {"launch", owner.launch}});
-  // One write: whoever reads meanwhile sees all of it or an owner that does not say who it is.
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  if (::close(descriptor) != 0 || !written) {
+  // Whole before it has its name: a claim that was cut off between opening and writing would be nobody's, and
+  // hold the task until it is stale. A name can be given once, also over NFS.
+  std::string draft = (task / "claims" / ".claim-XXXXXX").string();
+  const int descriptor = ::mkstemp(draft.data());
+  if (descriptor < 0) {
     refuse();
   }
-  return true;
+  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fchmod(descriptor, 0644) == 0;
+  if (::close(descriptor) != 0 || !written) {
+    const int cause = errno;
+    ::unlink(draft.c_str());
+    errno = cause;
+    refuse();
+  }
+  const bool named = ::link(draft.c_str(), file.c_str()) == 0;
+  const int cause = errno;
+  struct stat drafted {};
+  // NFS may say that the name exists when an answer was lost and the request came twice.
+  const bool mine = named || (::stat(draft.c_str(), &drafted) == 0 && drafted.st_nlink == 2);
+  ::unlink(draft.c_str());
+  if (!mine && cause != EEXIST) {
+    errno = cause;
+    refuse();
+  }
+  return mine;
 }
 
 Heartbeat::Heartbeat(const fs::path& task, int attempt, double period_s)

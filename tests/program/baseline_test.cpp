@@ -71,7 +71,7 @@ TEST(Baseline, IsEvaluatedAnewFromItsFiles) {
   // A run without weights has nothing to predict with, and says so.
   expect_refused(
       run_program({"predict", "--run", (folder / "run").string(), "--out", (folder / "network").string()}),
-      65, "model.safetensors");
+      65, "no trained network");
 }
 
 TEST(Baseline, RepeatsHaveSplitsOfTheirOwnAndTheirListsAreComparedForStability) {
