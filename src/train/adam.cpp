@@ -3,12 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
-
-#include "multigrnformer/base/error.hpp"
 
 namespace mgrn::train {
-
 namespace {
 
 // Division, square root and the rest are correctly rounded in every instruction set and nothing is
@@ -46,16 +42,6 @@ bool has_avx512() {
   return has;
 }
 #endif
-
-void require(bool holds, const char* key, const char* expected, double got) {
-  if (!holds) {
-    throw base::UsageError({.what = "illegal value for the optimiser",
-                            .file = key,
-                            .expected = expected,
-                            .got = std::to_string(got),
-                            .hint = std::string("Give ") + key + " a value in its range."});
-  }
-}
 
 }  // namespace
 

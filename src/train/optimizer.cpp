@@ -58,6 +58,16 @@ Optimizer::Optimizer(double clip, std::size_t values, int moments)
 Optimizer::Optimizer(double clip, std::span<float> first_moment, std::span<float> second_moment)
     : clip_(clip), first_(first_moment), second_(second_moment) {}
 
+void Optimizer::require(bool holds, const char* key, const char* expected, double got) {
+  if (!holds) {
+    throw base::UsageError({.what = "illegal value for the optimiser",
+                            .file = key,
+                            .expected = expected,
+                            .got = std::to_string(got),
+                            .hint = std::string("Give ") + key + " a value in its range."});
+  }
+}
+
 double Optimizer::step(model::Parameters& parameters, std::span<float> gradient, double rate_factor) {
   const auto weights = parameters.values();
   if (weights.size() != first_.size() || gradient.size() != first_.size()) {

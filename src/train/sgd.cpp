@@ -2,24 +2,8 @@
 #include "multigrnformer/train/sgd.hpp"
 
 #include <cmath>
-#include <string>
-
-#include "multigrnformer/base/error.hpp"
 
 namespace mgrn::train {
-namespace {
-
-void require(bool holds, const char* key, const char* expected, double got) {
-  if (!holds) {
-    throw base::UsageError({.what = "illegal value for the optimiser",
-                            .file = key,
-                            .expected = expected,
-                            .got = std::to_string(got),
-                            .hint = std::string("Give ") + key + " a value in its range."});
-  }
-}
-
-}  // namespace
 
 Sgd::Sgd(const model::Parameters& parameters, const SgdOptions& options)
     : Optimizer(options.clip, parameters.values().size(), 1), options_(options) {

@@ -62,6 +62,8 @@ class Optimizer {
   /// With moments in memory of the caller, which ranks of a node may share.
   Optimizer(double clip, std::span<float> first_moment, std::span<float> second_moment);
 
+  /// Throws UsageError, naming the key, where an option is outside its range.
+  static void require(bool holds, const char* key, const char* expected, double got);
   /// steps() counts the step that begins.
   virtual void set_rates(double rate_factor) = 0;
 
