@@ -49,6 +49,7 @@ struct Family {
   int omics_strategies = 0;
   int datasets = 0;  ///< that the grid makes
   int simulated = 0;
+  int methods = 1;  ///< in benchmark.ini: the model, four baselines, three controls
 };
 
 Family family_of(const std::string& name) {
@@ -59,7 +60,8 @@ Family family_of(const std::string& name) {
             .augmented_all = 12,
             .searched = 2,
             .with_omics = 7,
-            .omics_strategies = 3};
+            .omics_strategies = 3,
+            .methods = 8};
   }
   if (name == "simulated") {
     return {.all = 14,
@@ -79,7 +81,8 @@ Family family_of(const std::string& name) {
           .searched = 2,
           .with_omics = 1,
           .omics_strategies = 2,
-          .datasets = 2};
+          .datasets = 2,
+          .methods = 8};
 }
 
 Expected expected_of(const Family& family, const std::string& experiment) {
@@ -92,7 +95,7 @@ Expected expected_of(const Family& family, const std::string& experiment) {
     return {.searched = family.searched * kVariants * kPoints * kFolds};
   }
   if (experiment == "benchmark") {
-    return {.results = family.all * kVariants};
+    return {.results = family.all * kVariants * family.methods};
   }
   if (experiment == "augment") {
     return {.results = family.augmented * 5 * kVariants};
