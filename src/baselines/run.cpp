@@ -48,7 +48,7 @@ class ScoringRun {
     comm::require_same(communicator_, "the run's settings",
                        settings_.config_text + "\nmethod = " + method_.name +
                            "\nbuild = " + train::build_id() + "\nC library = " + train::c_library() + "\n");
-    if (auto result = finished_result()) {
+    if (auto result = train::finished_result(folder_, settings_, communicator_)) {
       return *result;
     }
     auto [source, matrices] = train::load_labelled_source(settings_, communicator_);
@@ -57,7 +57,7 @@ class ScoringRun {
                std::to_string(count(source, pairs::Set::test)) + " test pairs");
     on_root([&] { folder_.lock(); });
     // Another job may have held the lock until now, and have done this one's work.
-    if (auto result = finished_result()) {
+    if (auto result = train::finished_result(folder_, settings_, communicator_)) {
       return *result;
     }
     begin(source);
@@ -67,7 +67,7 @@ class ScoringRun {
       base::info("results are in " + folder_.path().string());
       return result;
     } catch (const base::Error& error) {
-      record_end(error);
+      train::record_end(folder_, communicator_, error);
       throw;
     }
   }
@@ -102,21 +102,6 @@ class ScoringRun {
   static std::size_t count(const train::Source& source, pairs::Set set) {
     return static_cast<std::size_t>(std::count_if(source.split.pairs.begin(), source.split.pairs.end(),
                                                   [&](const auto& pair) { return pair.set == set; }));
-  }
-
-  std::optional<base::Json> finished_result() {
-    std::string text;
-    on_root([&] {
-      if (const auto result = folder_.finished(settings_.config_text)) {
-        text = base::json_line(*result);
-      }
-    });
-    text = comm::broadcast_text(communicator_, std::move(text));
-    if (text.empty()) {
-      return std::nullopt;
-    }
-    base::info(folder_.path().string() + " is already complete; nothing is done again");
-    return base::Json::parse(text);
   }
 
   void begin(const train::Source& source) {
@@ -269,22 +254,6 @@ class ScoringRun {
       formats::write_ranked_edges(folder_.path() / "rankedEdges.csv", table);
     });
     return weights.size() - static_cast<std::uint64_t>(std::count(weights.begin(), weights.end(), 0.0));
-  }
-
-  // The error itself matters more than its record: one that cannot be written is only said.
-  void record_end(const base::Error& error) const noexcept {
-    if (communicator_.rank() != 0) {
-      return;
-    }
-    try {
-      const bool stopped = error.code() == base::ExitCode::stopped;
-      if (stopped) {
-        folder_.mark_stopped(error.text().what);
-      }
-      folder_.end(stopped ? "stopped" : error.text().what);
-    } catch (const std::exception& second) {
-      base::warn(std::string("the end of the run cannot be recorded: ") + second.what());
-    }
   }
 
   const train::Settings& settings_;

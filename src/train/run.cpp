@@ -16,8 +16,8 @@
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/evaluate/predictions_file.hpp"
 #include "multigrnformer/evaluate/report.hpp"
-#include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/pairs/leak.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/calibrate.hpp"
@@ -213,7 +213,7 @@ class Run {
 
   base::Json perform() {
     comm::agree(communicator_, [&] { check(settings_); });
-    if (auto result = finished_result()) {
+    if (auto result = finished_result(folder_, settings_, communicator_)) {
       return *result;
     }
     task_ = load_task(settings_, communicator_);
@@ -229,7 +229,7 @@ class Run {
     comm::agree(communicator_, [&] { start_weights(state); });
     on_root([&] { folder_.lock(); });
     // Another job may have held the lock until now, and have done this one's work.
-    if (auto result = finished_result()) {
+    if (auto result = finished_result(folder_, settings_, communicator_)) {
       return *result;
     }
     const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
@@ -250,7 +250,7 @@ class Run {
       base::info("results are in " + folder_.path().string());
       return result;
     } catch (const base::Error& error) {
-      record_end(error);
+      record_end(folder_, communicator_, error);
       throw;
     }
   }
@@ -263,21 +263,6 @@ class Run {
         work();
       }
     });
-  }
-
-  std::optional<base::Json> finished_result() {
-    std::string text;
-    on_root([&] {
-      if (const auto result = folder_.finished(settings_.config_text)) {
-        text = base::json_line(*result);
-      }
-    });
-    text = comm::broadcast_text(communicator_, std::move(text));
-    if (text.empty()) {
-      return std::nullopt;
-    }
-    base::info(folder_.path().string() + " is already complete; nothing is done again");
-    return base::Json::parse(text);
   }
 
   void identify() {
@@ -383,8 +368,6 @@ class Run {
     base::Json result;
     // Every rank holds all scores, so each computes the same metrics; only rank 0 writes.
     comm::agree(communicator_, [&] {
-      formats::TableWriter table;
-      table.add("tf").add("gene").add("label").add("score").end_row();
       std::vector<evaluate::ScoredPair> scored;
       for (std::size_t i = 0; i < scores.size(); ++i) {
         const TaskPair& pair = task_.test[i];
@@ -393,8 +376,6 @@ class Run {
                           .label = pair.label,
                           .score = scores[i],
                           .has_cells = pair.has_cells});
-        table.add(scored.back().tf).add(scored.back().gene).add(static_cast<int>(pair.label)).add(scores[i]);
-        table.end_row();
       }
       result = evaluate::to_json(
           evaluate::evaluate_pairs(scored, training_positives(source), settings_.split.seed));
@@ -404,7 +385,7 @@ class Run {
       }
       result["calibration"] = calibration;
       if (communicator_.rank() == 0) {
-        table.write(folder_.predictions());
+        evaluate::write_predictions(folder_.predictions(), scored);
       }
     });
     const auto unscored = [](const TaskPair& pair) { return !pair.has_sample; };
@@ -458,22 +439,6 @@ class Run {
     if (first && scores.size() > 1) {
       base::warn("the model gives one constant score to all test pairs: its predictor is dead; lower " +
                  method_.rate_key());
-    }
-  }
-
-  // The error itself matters more than its record: one that cannot be written is only said.
-  void record_end(const base::Error& error) const noexcept {
-    if (communicator_.rank() != 0) {
-      return;
-    }
-    try {
-      const bool stopped = error.code() == base::ExitCode::stopped;
-      if (stopped) {
-        folder_.mark_stopped(error.text().what);
-      }
-      folder_.end(stopped ? "stopped" : error.text().what);
-    } catch (const std::exception& second) {
-      base::warn(std::string("the end of the run cannot be recorded: ") + second.what());
     }
   }
 

@@ -3,10 +3,14 @@
 
 #include <unistd.h>
 
+#include <exception>
 #include <filesystem>
+#include <utility>
 
 #include "multigrnformer/base/digest.hpp"
 #include "multigrnformer/base/json.hpp"
+#include "multigrnformer/base/log.hpp"
+#include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/train/build_id.hpp"
 
 namespace mgrn::train {
@@ -19,6 +23,41 @@ base::Json input_entry(const fs::path& file) {
 }
 
 }  // namespace
+
+std::optional<base::Json> finished_result(const RunFolder& folder, const Settings& settings,
+                                          comm::Communicator& communicator) {
+  std::string text;
+  comm::agree(communicator, [&] {
+    if (communicator.rank() != 0) {
+      return;
+    }
+    if (const auto result = folder.finished(settings.config_text)) {
+      text = base::json_line(*result);
+    }
+  });
+  text = comm::broadcast_text(communicator, std::move(text));
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  base::info(folder.path().string() + " is already complete; nothing is done again");
+  return base::Json::parse(text);
+}
+
+void record_end(const RunFolder& folder, const comm::Communicator& communicator,
+                const base::Error& error) noexcept {
+  if (communicator.rank() != 0) {
+    return;
+  }
+  try {
+    const bool stopped = error.code() == base::ExitCode::stopped;
+    if (stopped) {
+      folder.mark_stopped(error.text().what);
+    }
+    folder.end(stopped ? "stopped" : error.text().what);
+  } catch (const std::exception& second) {
+    base::warn(std::string("the end of the run cannot be recorded: ") + second.what());
+  }
+}
 
 base::Json run_facts(const Settings& settings, std::span<const Source> sources) {
   base::Json inputs = base::Json::array();
