@@ -321,10 +321,11 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
   }
   const Vector centre = splat(panel.key_centre);
   const Vector inverse_span = splat(panel.inverse_span);
-  for (int j = 0; j < d.padded; j += 2 * kLanes) {
-    Vector step[2], dv[2], plain[2], by_value[2];
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+  const auto evaluate = [&](auto together, int j) {
+    constexpr int kVectors = decltype(together)::value;
+    Vector step[kVectors], dv[kVectors], plain[kVectors], by_value[kVectors];
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
       step[u] = (load(keys + j + u * kLanes) - centre) * inverse_span;
       dv[u] = splat(value_term[terms - 1]);
       plain[u] = splat(plain_term[terms - 1]);
@@ -334,15 +335,15 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
       const Vector cv = splat(value_term[m]);
       const Vector cp = splat(plain_term[m]);
       const Vector cb = splat(by_value_term[m]);
-#pragma GCC unroll 2
-      for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 4
+      for (int u = 0; u < kVectors; ++u) {
         dv[u] = fma(dv[u], step[u], cv);
         plain[u] = fma(plain[u], step[u], cp);
         by_value[u] = fma(by_value[u], step[u], cb);
       }
     }
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
       const int at = j + u * kLanes;
       const Vector weight = load(w + at);
       const Vector both = fma(load(values + at), by_value[u], plain[u]);
@@ -354,7 +355,14 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
         store(key_gradient + at, fma(weight, both, load(key_gradient + at)));
       }
     }
+  };
+  // As many independent chains as keep the multipliers busy: three each, and every link waits for the one
+  // before.
+  int j = 0;
+  if constexpr (kLanes == 16) {
+    for (; j + 4 * kLanes <= d.padded; j += 4 * kLanes) evaluate(Constant<4>{}, j);
   }
+  for (; j < d.padded; j += 2 * kLanes) evaluate(Constant<2>{}, j);
 }
 
 /// Gradients of keys and values of a head that linear_forward computed. rows: kScratchRows of slots.
