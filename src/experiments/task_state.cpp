@@ -39,6 +39,34 @@ TaskState state_named(const std::string& name, const fs::path& file) {
                          .hint = "remove the file: the task is then run again"});
 }
 
+/// What the newest attempt that ended left, into `status` where it is of this digest. Returns the attempt's
+/// number, 0 for none.
+int read_state(const fs::path& task, const std::string& digest, TaskStatus& status) {
+  const fs::path file = state_file(task);
+  if (!fs::exists(file)) {
+    return 0;
+  }
+  const base::Json json = base::read_json(file);
+  try {
+    const int attempt = json.at("attempt").get<int>();
+    if (json.at("digest").get<std::string>() == digest) {
+      status.state = state_named(json.at("state").get<std::string>(), file);
+      status.launch = json.at("launch").get<std::string>();
+      status.ending = {.state = status.state,
+                       .code = json.at("code").get<int>(),
+                       .error = json.at("error").get<std::string>(),
+                       .hint = json.at("hint").get<std::string>(),
+                       .seconds = json.at("seconds").get<double>()};
+    }
+    return attempt;
+  } catch (const base::Json::exception& error) {
+    throw base::DataError({.what = "the state of a task is incomplete",
+                           .file = file.string(),
+                           .got = error.what(),
+                           .hint = "remove the file: the task is then run again"});
+  }
+}
+
 }  // namespace
 
 std::string state_name(TaskState state) {
@@ -63,28 +91,7 @@ Ending ending_of(const base::Error& error) {
 
 TaskStatus read_status(const fs::path& task, const std::string& digest, const ClaimEvidence& evidence) {
   TaskStatus status;
-  const fs::path file = state_file(task);
-  int ended = 0;
-  if (fs::exists(file)) {
-    const base::Json json = base::read_json(file);
-    try {
-      ended = json.at("attempt").get<int>();
-      if (json.at("digest").get<std::string>() == digest) {
-        status.state = state_named(json.at("state").get<std::string>(), file);
-        status.launch = json.at("launch").get<std::string>();
-        status.ending = {.state = status.state,
-                         .code = json.at("code").get<int>(),
-                         .error = json.at("error").get<std::string>(),
-                         .hint = json.at("hint").get<std::string>(),
-                         .seconds = json.at("seconds").get<double>()};
-      }
-    } catch (const base::Json::exception& error) {
-      throw base::DataError({.what = "the state of a task is incomplete",
-                             .file = file.string(),
-                             .got = error.what(),
-                             .hint = "remove the file: the task is then run again"});
-    }
-  }
+  const int ended = read_state(task, digest, status);
   status.attempt = ended;
   if (status.state == TaskState::done) {
     return status;  // whatever became of later attempts
@@ -98,10 +105,9 @@ TaskStatus read_status(const fs::path& task, const std::string& digest, const Cl
 }
 
 bool is_done(const fs::path& task, const std::string& digest) {
-  const ClaimEvidence nobody{.heartbeat_age = [](const fs::path&) { return 0.0; },
-                             .process_gone = [](const Claimant&) { return false; },
-                             .slurm_job_gone = [](const Claimant&) { return false; }};
-  return read_status(task, digest, nobody).state == TaskState::done;
+  TaskStatus status;
+  read_state(task, digest, status);
+  return status.state == TaskState::done;
 }
 
 void write_ending(const fs::path& task, const std::string& digest, int attempt, const Claimant& owner,

@@ -8,13 +8,14 @@
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/progress.hpp"
 #include "multigrnformer/comm/agree.hpp"
-#include "principal_components.hpp"
+#include "multigrnformer/pairs/principal_components.hpp"
 
 namespace mgrn::pairs {
 
 namespace {
 
 constexpr std::size_t kGenesAtATime = 64;
+constexpr int kPasses = 24;
 
 // Rows of the genes a few at a time: `use(place, row)` in the order given.
 template <typename Use>
@@ -69,14 +70,15 @@ Context compute(const store::Dataset& dataset, std::span<const std::uint32_t> ge
                 const ContextOptions& options) {
   const auto& header = dataset.header();
   const auto cells = static_cast<std::uint32_t>(dataset.cells());
-  std::vector<StandardRow> rows;
+  std::vector<Profile> profiles;
   const auto variable = most_variable(header);
   for_each_row(dataset, variable, [&](std::size_t place, const store::GeneRow& row) {
-    rows.emplace_back(row, static_cast<double>(header.rna_background[variable[place]]), cells);
+    profiles.push_back(standardised(row, static_cast<double>(header.rna_background[variable[place]]), cells));
   });
   const int wanted = options.gene ? kGeneContext : kCellContext - 1;
-  const auto components = principal_components(rows, cells, std::max(wanted, kCellContext - 1),
-                                               base::NameHash().add("context").add(header.id).value());
+  const auto components =
+      principal_components(profiles, cells, static_cast<std::size_t>(std::max(wanted, kCellContext - 1)),
+                           kPasses, base::NameHash().add("context").add(header.id).value());
   const auto component = [&](int k) {
     return std::span(components).subspan(static_cast<std::size_t>(k) * cells, cells);
   };
@@ -98,7 +100,8 @@ Context compute(const store::Dataset& dataset, std::span<const std::uint32_t> ge
       totals.push_back(std::accumulate(component(k).begin(), component(k).end(), 0.0));
     }
     for_each_row(dataset, genes, [&](std::size_t place, const store::GeneRow& row) {
-      const StandardRow profile(row, static_cast<double>(header.rna_background[genes[place]]), cells);
+      const Profile profile =
+          standardised(row, static_cast<double>(header.rna_background[genes[place]]), cells);
       for (int k = 0; k < kGeneContext; ++k) {
         context.genes[place * static_cast<std::size_t>(kGeneContext) + static_cast<std::size_t>(k)] =
             static_cast<float>(profile.dot(component(k), totals[static_cast<std::size_t>(k)]) / root);

@@ -72,6 +72,20 @@ std::string against_degree(const RunGroup& group, double test_share) {
                                                                : "is no more than splits differ by");
 }
 
+/// The same to the control that knows how each gene is expressed by itself.
+std::string against_marginals(const RunGroup& group, const RunGroup& marginals) {
+  const double score = group.mean("auroc");
+  const double control = marginals.mean("auroc");
+  if (!std::isfinite(control)) {
+    return {};
+  }
+  return fmt::format(
+      " Boosted trees on how strongly, variably and often each gene is expressed by itself, which see no "
+      "cell with both, "
+      "reach {:.3f}: the AUROC lies {:.3f} {}.",
+      control, std::fabs(score - control), score > control ? "above them" : "below them");
+}
+
 std::string against_chance(const std::vector<double>& values, double test_share) {
   const auto t = evaluate::corrected_resampled_t(values, test_share, kChance);
   if (!t) {
@@ -179,7 +193,14 @@ std::string describe(const Protocol& protocol) {
   return text;
 }
 
-std::string explain_score(const RunGroup& group, double test_share) {
+const RunGroup* marginals_beside(const RunGroup& group, const std::vector<RunGroup>& groups) {
+  const auto found = std::find_if(groups.begin(), groups.end(), [&](const RunGroup& other) {
+    return other.method == "marginals" && other.setting == group.setting && other.protocol == group.protocol;
+  });
+  return found == groups.end() || group.method == "marginals" ? nullptr : &*found;
+}
+
+std::string explain_score(const RunGroup& group, const RunGroup* marginals, double test_share) {
   const auto scores = group.values("auroc");
   if (scores.empty()) {
     return "No AUROC: the test pairs are all of one label.";
@@ -187,6 +208,9 @@ std::string explain_score(const RunGroup& group, double test_share) {
   std::string text =
       fmt::format("AUROC {:.3f} ({}), chance 0.5. ", evaluate::mean(scores), runs_text(scores.size()));
   text += against_degree(group, test_share);
+  if (marginals != nullptr) {
+    text += against_marginals(group, *marginals);
+  }
   if (const auto within = group.values("within_tf_auroc"); !within.empty()) {
     text += " Among the targets of one TF it is " + against_chance(within, test_share) + ".";
   }

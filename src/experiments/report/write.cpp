@@ -97,7 +97,7 @@ std::string write_report(const Plan& plan, const fs::path& out, Pdf pdf) {
   const auto comparisons = compare_groups(groups);
   std::vector<std::string> explanations;
   for (const auto& group : groups) {
-    explanations.push_back(explain_score(group, shares.of(group)));
+    explanations.push_back(explain_score(group, marginals_beside(group, groups), shares.of(group)));
   }
   const auto figures = make_figures(groups, out);
   const bool with_pdf = wants_pdf(pdf, !figures.empty());
