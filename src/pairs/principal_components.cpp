@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/base/progress.hpp"
@@ -188,20 +189,21 @@ double Profile::dot(std::span<const double> weights, double total) const {
 
 Profile centred(std::span<const std::uint32_t> cells, std::span<const float> values, double background,
                 std::uint32_t all_cells) {
-  const Profile raw{.cell = {cells.begin(), cells.end()},
-                    .value = {values.begin(), values.end()},
-                    .background = background};
-  return scaled(raw, mean_of(raw, all_cells), 1);
+  Profile raw{.cell = {cells.begin(), cells.end()},
+              .value = {values.begin(), values.end()},
+              .background = background};
+  const double mean = mean_of(raw, all_cells);
+  return scaled(std::move(raw), mean, 1);
 }
 
 Profile standardised(const store::GeneRow& row, double background, std::uint32_t all_cells) {
-  const Profile profile = centred(row.cell, row.value, background, all_cells);
+  Profile profile = centred(row.cell, row.value, background, all_cells);
   const double others = static_cast<double>(all_cells) - static_cast<double>(profile.cell.size());
   const double squares =
       others * profile.background * profile.background +
       std::inner_product(profile.value.begin(), profile.value.end(), profile.value.begin(), 0.0);
   const double deviation = std::sqrt(squares / static_cast<double>(all_cells));
-  return scaled(profile, 0, deviation > kNothing ? 1 / deviation : 0);
+  return scaled(std::move(profile), 0, deviation > kNothing ? 1 / deviation : 0);
 }
 
 std::vector<double> principal_components(std::span<const Profile> profiles, std::uint32_t cells,

@@ -54,7 +54,7 @@ std::shared_ptr<const Network> cnnc_network();
 std::shared_ptr<const Network> stgrns_network(int window);
 
 /// On the processor, with one thread of LibTorch. `dropout` as Dropout's share; 0 drops nothing at all.
-/// Batches of up to `micro_batch` samples.
+/// Batches of up to `micro_batch` samples. From the first call on glibc keeps memory that the process frees.
 std::unique_ptr<model::Engine> make_network_engine(std::shared_ptr<const Network> network, int micro_batch,
                                                    double dropout);
 

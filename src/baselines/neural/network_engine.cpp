@@ -45,7 +45,7 @@ void use_one_thread() {
 }
 
 // LibTorch asks for a layer's activations anew in each micro-batch, megabytes each, and gives them back.
-// glibc would hand such memory to the system every time and clear its pages again: a quarter of a CNNC step.
+// glibc would hand such memory to the system every time and clear its pages again: a fifth of a CNNC step.
 void keep_freed_memory() {
 #if defined(__GLIBC__)
   constexpr int kLargest = 32 << 20;  // what glibc takes for the first; what is larger stays the system's

@@ -81,8 +81,7 @@ std::string against_marginals(const RunGroup& group, const RunGroup& marginals) 
   }
   return fmt::format(
       " Boosted trees on how strongly, variably and often each gene is expressed by itself, which see no "
-      "cell with both, "
-      "reach {:.3f}: the AUROC lies {:.3f} {}.",
+      "cell with both, reach {:.3f}: the AUROC lies {:.3f} {}.",
       control, std::fabs(score - control), score > control ? "above them" : "below them");
 }
 
