@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact sum for engines that have no fused way of their own.
+// What engines do that have no way of their own: the exact sum in two passes, and no samples of held columns.
 #include <algorithm>
 
+#include "model/checks.hpp"
 #include "multigrnformer/model/engine.hpp"
 #include "multigrnformer/model/fixed_point.hpp"
 
@@ -14,6 +15,10 @@ StepStatistics Engine::accumulate(const Parameters& parameters, const MicroBatch
   sum.largest.push_back(add_fixed_point(separate_, sum.scale, sum.values));
   sum.fresh = false;
   return statistics;
+}
+
+void Engine::predict_held(const Parameters&, std::span<const HeldSample> samples, std::span<float>) {
+  require_held(samples, 0, false);
 }
 
 void Engine::finish(FixedPointSum&) {}

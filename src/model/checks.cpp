@@ -27,6 +27,16 @@ void require_shape(const Shape& shape, const Parameters& parameters) {
 
 }  // namespace
 
+void require_held(std::span<const HeldSample> held, int most, bool holds) {
+  if (!holds || held.size() > static_cast<std::size_t>(most)) {
+    throw base::InternalError({.what = "an engine was handed samples that it cannot make",
+                               .expected = holds ? "at most " + std::to_string(most) + " samples"
+                                                 : std::string("samples with their values"),
+                               .got = std::to_string(held.size()) + " samples to be made",
+                               .hint = "Report this as a defect of the program."});
+  }
+}
+
 void check_options(int micro_batch, const EngineOptions& options) {
   if (options.kind != "auto" && options.kind != "linear" && options.kind != "quadratic" &&
       options.kind != "tensor" && options.kind != "reference") {
@@ -88,7 +98,7 @@ void check_prediction(const Shape& shape, const Parameters& parameters, int samp
 }
 
 void check_micro_batch(const Shape& shape, const Parameters& parameters, const MicroBatch& batch,
-                       std::span<const float> gradient, int micro_batch, bool needs_names) {
+                       std::span<const float> gradient, int micro_batch, bool needs_names, bool holds) {
   require_shape(shape, parameters);
   if (batch.samples < 0 || batch.samples > micro_batch) {
     throw base::InternalError({.what = "an engine was handed a micro-batch that it was not made for",
@@ -97,9 +107,13 @@ void check_micro_batch(const Shape& shape, const Parameters& parameters, const M
                                .hint = "Report this as a defect of the program."});
   }
   const std::size_t count = static_cast<std::size_t>(batch.samples);
-  require_size("samples",
-               count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.columns()),
-               batch.inputs.size());
+  if (batch.held.empty()) {
+    require_size("samples",
+                 count * static_cast<std::size_t>(shape.cells) * static_cast<std::size_t>(shape.columns()),
+                 batch.inputs.size());
+  } else {
+    require_held(batch.held, batch.samples, holds);
+  }
   require_size("labels", count, batch.labels.size());
   require_size("weights", count, batch.weights.size());
   if (needs_names) require_size("sample names", count, batch.names.size());

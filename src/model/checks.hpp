@@ -15,8 +15,11 @@ void check_pooling_dropout(const Shape& shape, const EngineOptions& options);
 /// Throws InternalError where spans do not fit the shape: a defect of the caller, not of the user.
 void check_prediction(const Shape& shape, const Parameters& parameters, int samples,
                       std::span<const float> inputs, std::span<const float> logits);
+/// `holds`: the engine may have held samples made, here and below.
 void check_micro_batch(const Shape& shape, const Parameters& parameters, const MicroBatch& batch,
-                       std::span<const float> gradient, int micro_batch, bool needs_names);
+                       std::span<const float> gradient, int micro_batch, bool needs_names,
+                       bool holds = false);
+void require_held(std::span<const HeldSample> held, int most, bool holds);
 
 struct LossTerm {
   double loss;

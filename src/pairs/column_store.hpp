@@ -40,6 +40,8 @@ class ColumnStore {
   /// Where the gene is among those loaded; it must be.
   std::uint32_t place(std::uint32_t gene) const { return place_[gene]; }
   std::uint64_t bytes() const { return bytes_; }
+  /// Of the genes by place().
+  std::span<const GeneColumns> all() const { return columns_; }
 
  private:
   static constexpr std::uint32_t kAbsent = 0xFFFFFFFF;

@@ -11,19 +11,9 @@
 #include <vector>
 
 #include "cell_set.hpp"
-#include "multigrnformer/pairs/sampler.hpp"
+#include "multigrnformer/pairs/column_image.hpp"
 
 namespace mgrn::pairs {
-
-/// How a column's values are stored. 16 bits: value = (number + zero) * step, where step is a power of two,
-/// so that decoding rounds nowhere and gives the same bits with any instruction set.
-struct Coding {
-  float step = 0;  ///< 0: 32-bit floats as they are
-  std::int32_t zero = 0;
-
-  bool exact() const { return step == 0; }
-  std::uint32_t width() const { return exact() ? sizeof(float) : sizeof(std::uint16_t); }
-};
 
 /// The largest step that a 16-bit column may have: half of it, the largest error, is below 0.001.
 inline constexpr float kLargestStep = 0x1p-9f;

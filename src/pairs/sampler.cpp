@@ -213,6 +213,28 @@ struct Sampler::State {
     return options.pair_cells == PairCells::both ? sampler_kernels().both : sampler_kernels().either;
   }
 
+  struct Keys {
+    std::uint64_t cells = 0;
+    std::uint64_t order = 0;
+    bool reordered = false;
+  };
+  Keys keys_of(const SampleName& name) const {
+    const bool training = name.purpose == Purpose::train;
+    const bool once = training && options.resample == Resample::once;
+    const base::NameHash pair = pair_name(name);
+    base::NameHash draws = pair;
+    draws.add("cells");
+    if (!once) {
+      draws.add(name.variant);
+    }
+    if (training && options.resample == Resample::epoch) {
+      draws.add(name.epoch);
+    }
+    return {.cells = draws.value(),
+            .order = once ? base::NameHash(pair).add("order").add(name.variant).value() : 0,
+            .reordered = once};
+  }
+
   /// The places of the sample's cells. False when there are none to draw from.
   bool draw(const SampleName& name, DrawnSample& drawn) const {
     drawn.name = name;
@@ -229,20 +251,10 @@ struct Sampler::State {
     if (count == 0) {
       return false;
     }
-    const bool training = name.purpose == Purpose::train;
-    const bool once = training && options.resample == Resample::once;
-    const base::NameHash pair = pair_name(name);
-    base::NameHash draws = pair;
-    draws.add("cells");
-    if (!once) {
-      draws.add(name.variant);
-    }
-    if (training && options.resample == Resample::epoch) {
-      draws.add(name.epoch);
-    }
-    auto& ranks = memory.draw.draw(count, static_cast<std::size_t>(options.cells), draws.value());
-    if (once) {
-      memory.draw.shuffle(ranks, base::NameHash(pair).add("order").add(name.variant).value());
+    const Keys named = keys_of(name);
+    auto& ranks = memory.draw.draw(count, static_cast<std::size_t>(options.cells), named.cells);
+    if (named.reordered) {
+      memory.draw.shuffle(ranks, named.order);
     }
     drawn.places.resize(ranks.size());
     if (draws_from_all()) {
@@ -428,6 +440,30 @@ std::uint64_t Sampler::sample_name_hash(const SampleName& name) const {
 
 std::uint64_t Sampler::bytes() const {
   return state_->columns.bytes();
+}
+
+ColumnImage Sampler::image() const {
+  ColumnImage image{.genes = {}, .cells = state_->columns.cells()};
+  for (const GeneColumns& gene : state_->columns.all()) {
+    image.genes.push_back({.cell_set = std::as_bytes(std::span(gene.cells, state_->columns.blocks())),
+                           .values = {gene.values, gene.count * gene.value_bytes(state_->options.atac)},
+                           .rna = gene.rna,
+                           .rp = gene.rp});
+  }
+  return image;
+}
+
+SampleRecipe Sampler::recipe(const SampleName& name) const {
+  const auto place = [&](std::uint32_t gene) {
+    state_->at(gene);
+    return state_->columns.place(gene);
+  };
+  const State::Keys keys = state_->keys_of(name);
+  return {.tf = place(name.tf),
+          .gene = place(name.gene),
+          .cells_key = keys.cells,
+          .order_key = keys.order,
+          .reordered = keys.reordered};
 }
 
 /// Two samples in two stages; of one thread.

@@ -284,6 +284,7 @@ base::Json run_prediction(const Settings& settings, const PredictRequest& reques
   });
   load_samples(settings, request, validation, found.source, communicator);
   comm::agree(communicator, [&] {
+    team->hold(*found.source.sampler);
     list_candidates(settings, request, found);
     list_validation(settings, request, validation, found);
     found.prior = request.prior > 0 ? request.prior : density_of(found);

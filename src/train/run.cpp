@@ -220,6 +220,9 @@ class Run {
     gpu_ = choose_gpu(settings_, communicator_);
     comm::agree(communicator_, [&] {
       team_ = std::make_unique<ComputeTeam>(settings_, gpu_.device);
+      for (const Source& source : task_.sources) {
+        team_->hold(*source.sampler);
+      }
       identify();
     });
     comm::require_same(communicator_, "the run's settings and inputs", comparable_text(settings_, identity_));

@@ -10,6 +10,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/stop_signal.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/train/unit_samples.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -31,7 +32,6 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
                                   const std::function<ScoringItem(std::size_t)>& item,
                                   comm::Communicator& communicator, const std::string& task, bool stoppable) {
   const auto unit_samples = static_cast<std::size_t>(team.micro_batch());
-  const std::size_t sample_size = items > 0 ? item(0).sampler->sample_size() : 0;
   const auto ranks = static_cast<std::size_t>(communicator.size());
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto threads = static_cast<std::size_t>(team.threads());
@@ -49,7 +49,7 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
     std::exception_ptr failure;
     try {
       team.run([&](int thread) {
-        std::vector<float> inputs(unit_samples * sample_size);
+        UnitSamples unit;
         std::vector<ScoringItem> wanted;
         for (std::size_t i = first + static_cast<std::size_t>(thread); i < last; i += threads) {
           const std::size_t begin = (rank + i * ranks) * unit_samples;
@@ -58,13 +58,13 @@ std::vector<float> compute_logits(ComputeTeam& team, const model::Parameters& pa
           for (std::size_t s = 0; s < samples; ++s) {
             wanted.push_back(item(begin + s));
           }
-          if (pairs::gather_samples(wanted, std::span(inputs).first(samples * sample_size)) != samples) {
-            throw base::InternalError(
-                {.what = "a pair without cells was to be scored", .hint = "report this as a defect"});
+          unit.bring(team.held(), wanted, unit_samples);
+          const auto logits = std::span(mine).subspan(i * unit_samples, unit_samples);
+          if (unit.held().empty()) {
+            team.engine(thread).predict(parameters, team.micro_batch(), unit.inputs(), logits);
+          } else {
+            team.engine(thread).predict_held(parameters, unit.held(), logits.first(samples));
           }
-          std::fill(inputs.begin() + static_cast<std::ptrdiff_t>(samples * sample_size), inputs.end(), 0.0f);
-          team.engine(thread).predict(parameters, team.micro_batch(), inputs,
-                                      std::span(mine).subspan(i * unit_samples, unit_samples));
         }
       });
     } catch (...) {

@@ -30,6 +30,7 @@
 #include "multigrnformer/train/reduction.hpp"
 #include "multigrnformer/train/score.hpp"
 #include "multigrnformer/train/straggler.hpp"
+#include "multigrnformer/train/unit_samples.hpp"
 #include "multigrnformer/train/update.hpp"
 
 namespace mgrn::train {
@@ -213,7 +214,7 @@ class Trainer {
 
   struct Buffers {
     std::vector<pairs::SampleRequest> requests;
-    std::vector<float> inputs;
+    UnitSamples samples;
     std::vector<float> labels;
     std::vector<float> weights;
     std::vector<std::uint64_t> names;
@@ -222,13 +223,8 @@ class Trainer {
 
   void compute_unit(int thread, std::size_t unit, std::span<const pairs::PlannedSample> planned) {
     const auto unit_samples = static_cast<std::size_t>(team_.micro_batch());
-    const std::size_t sample_size = task_.sources.front().sampler->sample_size();
     Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
     // A unit has always the same number of rows: kernels round differently for another one.
-    // Those behind the real ones are zero, not what the last unit left: its rows depend on who computed it.
-    buffers.inputs.resize(unit_samples * sample_size);
-    std::fill(buffers.inputs.begin() + static_cast<std::ptrdiff_t>(planned.size() * sample_size),
-              buffers.inputs.end(), 0.0f);
     buffers.labels.assign(unit_samples, 0.0f);
     buffers.weights.assign(unit_samples, 0.0f);
     buffers.names.assign(unit_samples, 0);
@@ -248,17 +244,13 @@ class Trainer {
         buffers.names[i] = dropout_name(source, name);
       }
     }
-    if (pairs::gather_samples(buffers.requests,
-                              std::span(buffers.inputs).first(planned.size() * sample_size)) !=
-        planned.size()) {
-      throw base::InternalError(
-          {.what = "a pair without a sample was to be trained on", .hint = "report this as a defect"});
-    }
+    buffers.samples.bring(team_.held(), buffers.requests, unit_samples);
     const model::MicroBatch batch{.samples = team_.micro_batch(),
-                                  .inputs = buffers.inputs,
+                                  .inputs = buffers.samples.inputs(),
                                   .labels = buffers.labels,
                                   .weights = buffers.weights,
-                                  .names = buffers.names};
+                                  .names = buffers.names,
+                                  .held = buffers.samples.held()};
     const auto units_of = [](const model::StepStatistics& step) {
       return UnitStatistics{.loss = step.loss, .live_hidden = step.live_hidden};
     };

@@ -19,6 +19,7 @@ namespace mgrn::model::test {
 template <Order kOrder = Order::ascending>
 class EmulatedDevice {
  public:
+  using Memory = EmulatedDevice;
   explicit EmulatedDevice(int /*device*/) {}
 
   static int device_count(cuda::Message* /*message*/) { return 4; }

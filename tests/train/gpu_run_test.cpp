@@ -94,6 +94,17 @@ TEST_F(GpuRun, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
   }
 }
 
+TEST_F(GpuRun, MakesItsSamplesOnTheGpu) {
+  testing::internal::CaptureStderr();
+  run(settings("told"), 1);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("makes the samples"), std::string::npos);
+  Settings processor = settings("cpu");
+  processor.device = "cpu";
+  testing::internal::CaptureStderr();
+  run(processor, 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find("makes the samples"), std::string::npos);
+}
+
 TEST_F(GpuRun, ComesCloseToTheProcessorsWeights) {
   run(settings("gpu"), 2);
   Settings processor = settings("cpu");

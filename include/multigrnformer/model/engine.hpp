@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "multigrnformer/model/fixed_point.hpp"
+#include "multigrnformer/model/held_samples.hpp"
 #include "multigrnformer/model/parameters.hpp"
 
 namespace mgrn::model {
@@ -22,6 +23,8 @@ struct MicroBatch {
   std::span<const float> labels;         ///< [samples], 0 or 1
   std::span<const float> weights;        ///< [samples], 1 or 0 (padding)
   std::span<const std::uint64_t> names;  ///< [samples], hash of each sample's name: seeds its dropout masks
+  /// Instead of inputs, for engines that hold columns: at most [samples], the rows behind them are padding.
+  std::span<const HeldSample> held = {};
 };
 
 struct StepStatistics {
@@ -68,6 +71,12 @@ class Engine {
   /// Forward without dropout: one logit per sample. The fused engines' logits do not depend on `samples`.
   virtual void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
                        std::span<float> logits) = 0;
+  /// Columns to make samples from: a micro-batch may then bring `held` instead of inputs. Engines of one kind
+  /// on one device share them; they must go before the last of these engines does.
+  virtual Holding hold(const ColumnTable& /*table*/) { return {}; }
+  /// predict() of held samples, at most a micro-batch: a logit each. For engines that hold columns.
+  virtual void predict_held(const Parameters& parameters, std::span<const HeldSample> samples,
+                            std::span<float> logits);
   /// Forward and backward. `gradient` (as large as parameters.values()) is overwritten with the gradient of
   /// the summed, weighted loss over this micro-batch.
   virtual StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,

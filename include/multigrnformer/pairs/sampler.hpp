@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "multigrnformer/comm/communicator.hpp"
+#include "multigrnformer/pairs/column_image.hpp"
 #include "multigrnformer/pairs/sample_source.hpp"
 #include "multigrnformer/store/dataset.hpp"
 
@@ -111,6 +112,10 @@ class Sampler final : public SampleSource {
   /// `resample` is; seeds the sample's dropout masks.
   std::uint64_t sample_name_hash(const SampleName& name) const;
   std::uint64_t bytes() const;  ///< memory held by the columns, of which a node has one copy
+  /// What samples are made of, context features left out, and of what one of them is, for who makes them
+  /// elsewhere. The spans are the sampler's.
+  ColumnImage image() const;
+  SampleRecipe recipe(const SampleName& name) const;
 
  private:
   /// While one sample is copied, the values of the next are on their way from memory.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "multigrnformer/model/engine.hpp"
+#include "multigrnformer/train/held_sources.hpp"
 #include "multigrnformer/train/settings.hpp"
 
 namespace mgrn::train {
@@ -31,6 +32,11 @@ class ComputeTeam {
   model::Engine& engine(int thread) { return *engines_[static_cast<std::size_t>(thread)]; }
   std::string engine_name() const { return engines_.front()->name(); }
 
+  /// Lets the engines make samples of this source themselves where they can (HeldSources::hold). Before any
+  /// run() that asks for them; the source must outlive those.
+  void hold(const pairs::SampleSource& source) { held_.hold(source, *engines_.front()); }
+  const HeldSources& held() const { return held_; }
+
   /// Runs `work(thread)` once on every thread, 0 being the caller, and returns when all are done. Rethrows
   /// the error of the lowest thread that threw. Threads that wait stay awake for about a millisecond, giving
   /// way to others: a step has several rounds, and a sleeping thread takes longer to wake than some of them
@@ -44,6 +50,7 @@ class ComputeTeam {
 
   int micro_batch_;
   std::vector<std::unique_ptr<model::Engine>> engines_;
+  HeldSources held_;  // goes before the engines
   std::vector<std::exception_ptr> errors_;
   const std::function<void(int)>* work_ = nullptr;
   std::atomic<std::uint32_t> round_ = 0;  // counts up; a helper works once for each

@@ -39,7 +39,11 @@ Setup::Setup(const train::Settings& given, std::shared_ptr<train::Task> pairs,
       task(std::move(pairs)),
       weights(starting_weights(given, run)),
       gpu(bound),
-      team(settings, gpu.device) {}
+      team(settings, gpu.device) {
+  for (const train::Source& source : task->sources) {
+    team.hold(*source.sampler);
+  }
+}
 
 void Setup::gather(std::uint64_t index, std::span<float> out) const {
   const auto& training = task->training;

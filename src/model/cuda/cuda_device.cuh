@@ -24,8 +24,62 @@ inline void check(cublasStatus_t result, const char* what) {
     throw std::runtime_error(std::string(what) + ": " + cublasGetStatusString(result));
 }
 
-class CudaDevice {
+/// Memory of a GPU and a stream that fills it.
+class CudaMemory {
  public:
+  explicit CudaMemory(int device) : device_(device) {
+    try {
+      select();
+      int bytes = 0;
+      check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device_),
+            "cudaDeviceGetAttribute");
+      shared_limit_ = static_cast<std::size_t>(bytes);
+      check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+    } catch (...) {
+      close();
+      throw;
+    }
+  }
+  ~CudaMemory() { close(); }
+  CudaMemory(const CudaMemory&) = delete;
+  CudaMemory& operator=(const CudaMemory&) = delete;
+
+  std::size_t shared_limit() const { return shared_limit_; }
+
+  void select() { check(cudaSetDevice(device_), "cudaSetDevice"); }
+  void* allocate(std::size_t bytes) {
+    void* place = nullptr;
+    check(cudaMalloc(&place, bytes > 0 ? bytes : 1), "cudaMalloc");
+    memory_.push_back(place);
+    return place;
+  }
+  void upload(void* to, const void* from, std::size_t bytes) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the device");
+  }
+  void finish() { check(cudaStreamSynchronize(stream_), "the kernels"); }
+
+ protected:
+  int device() const { return device_; }
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  void close() {
+    cudaSetDevice(device_);
+    if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    for (void* place : memory_) cudaFree(place);
+  }
+
+  int device_;
+  std::size_t shared_limit_ = 0;
+  cudaStream_t stream_ = nullptr;
+  std::vector<void*> memory_;
+};
+
+class CudaDevice : public CudaMemory {
+ public:
+  using Memory = CudaMemory;
+
   static int device_count(Message* message) {
     int count = 0;
     const cudaError_t result = cudaGetDeviceCount(&count);
@@ -37,7 +91,7 @@ class CudaDevice {
     return count;
   }
 
-  explicit CudaDevice(int device) : device_(device) {
+  explicit CudaDevice(int device) : CudaMemory(device) {
     try {
       open();
     } catch (...) {
@@ -46,34 +100,19 @@ class CudaDevice {
     }
   }
   ~CudaDevice() { close(); }
-  CudaDevice(const CudaDevice&) = delete;
-  CudaDevice& operator=(const CudaDevice&) = delete;
 
-  std::size_t shared_limit() const { return shared_limit_; }
-
-  void select() { check(cudaSetDevice(device_), "cudaSetDevice"); }
-  void* allocate(std::size_t bytes) {
-    void* place = nullptr;
-    check(cudaMalloc(&place, bytes > 0 ? bytes : 1), "cudaMalloc");
-    memory_.push_back(place);
-    return place;
-  }
   void* allocate_staging(std::size_t bytes) {
     void* place = nullptr;
     check(cudaMallocHost(&place, bytes > 0 ? bytes : 1), "cudaMallocHost");
     staging_.push_back(place);
     return place;
   }
-  void upload(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the device");
-  }
   void download(void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "copying from the device");
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "copying from the device");
   }
   void zero(void* place, std::size_t bytes) {
-    check(cudaMemsetAsync(place, 0, bytes, stream_), "cudaMemsetAsync");
+    check(cudaMemsetAsync(place, 0, bytes, stream()), "cudaMemsetAsync");
   }
-  void finish() { check(cudaStreamSynchronize(stream_), "the kernels"); }
 
   template <typename Body>
   void launch(const Body& body, int blocks, int threads, std::size_t shared_bytes) {
@@ -83,7 +122,7 @@ class CudaDevice {
                                  static_cast<int>(shared_bytes)),
             "cudaFuncSetAttribute");
     }
-    run_body<Body><<<blocks, threads, shared_bytes, stream_>>>(body);
+    run_body<Body><<<blocks, threads, shared_bytes, stream()>>>(body);
     check(cudaGetLastError(), "starting a kernel");
   }
 
@@ -108,32 +147,26 @@ class CudaDevice {
     }
     if (recorded.executable == nullptr) {
       cudaGraph_t graph_ = nullptr;
-      check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a step");
+      check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "recording a step");
       try {
         work();
       } catch (...) {
-        cudaStreamEndCapture(stream_, &graph_);
+        cudaStreamEndCapture(stream(), &graph_);
         if (graph_ != nullptr) cudaGraphDestroy(graph_);
         throw;
       }
-      check(cudaStreamEndCapture(stream_, &graph_), "recording a step");
+      check(cudaStreamEndCapture(stream(), &graph_), "recording a step");
       const cudaError_t result = cudaGraphInstantiate(&recorded.executable, graph_, 0);
       cudaGraphDestroy(graph_);
       check(result, "cudaGraphInstantiate");
     }
-    check(cudaGraphLaunch(recorded.executable, stream_), "cudaGraphLaunch");
+    check(cudaGraphLaunch(recorded.executable, stream()), "cudaGraphLaunch");
   }
 
  private:
   void open() {
-    select();
-    int bytes = 0;
-    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device_),
-          "cudaDeviceGetAttribute");
-    shared_limit_ = static_cast<std::size_t>(bytes);
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
     check(cublasCreate(&blas_), "cublasCreate");
-    check(cublasSetStream(blas_, stream_), "cublasSetStream");
+    check(cublasSetStream(blas_, stream()), "cublasSetStream");
     // A work space of its own and one stream: cuBLAS then gives the same bits every time, and can be
     // recorded.
     constexpr std::size_t kWorkSpace = 32 << 20;
@@ -143,14 +176,12 @@ class CudaDevice {
   }
 
   void close() {
-    cudaSetDevice(device_);
-    if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+    cudaSetDevice(device());
+    cudaStreamSynchronize(stream());
     for (const Graph& graph : graphs_) {
       if (graph.executable != nullptr) cudaGraphExecDestroy(graph.executable);
     }
     if (blas_ != nullptr) cublasDestroy(blas_);
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-    for (void* place : memory_) cudaFree(place);
     for (void* place : staging_) cudaFreeHost(place);
   }
 
@@ -158,12 +189,9 @@ class CudaDevice {
     bool warm = false;
     cudaGraphExec_t executable = nullptr;
   };
-  int device_;
-  std::size_t shared_limit_ = 0;
-  cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
   std::array<Graph, kGraphs> graphs_;
-  std::vector<void*> memory_, staging_;
+  std::vector<void*> staging_;
 };
 
 /// Defined in a source of its own for each width (width4.cu, ...), so that they compile side by side.

@@ -62,6 +62,24 @@ std::vector<Polynomial> polynomials() {
   return result;
 }
 
+/// Columns in the memory of a GPU.
+class CudaColumns final : public HeldColumns {
+ public:
+  CudaColumns(HeldTable* table, const Api& api) : table_(table), api_(api) {}
+  ~CudaColumns() override { api_.release(table_); }
+  const HeldTable* table() const { return table_; }
+
+ private:
+  HeldTable* table_;
+  const Api& api_;
+};
+
+constexpr std::size_t kCellSetBlock = 32;  // bytes
+
+std::int32_t number_of(DrawFrom from) {
+  return from == DrawFrom::both ? kFromBoth : from == DrawFrom::either ? kFromEither : kFromAll;
+}
+
 class CudaEngine final : public Engine {
  public:
   CudaEngine(const Shape& shape, int micro_batch, double dropout, int gpu, const Api& api)
@@ -69,6 +87,7 @@ class CudaEngine final : public Engine {
         layout_(shape),
         micro_batch_(micro_batch),
         dropout_(dropout),
+        gpu_(gpu),
         api_(api),
         inputs_(static_cast<std::size_t>(micro_batch) * sample_size()),
         labels_(static_cast<std::size_t>(micro_batch)),
@@ -118,35 +137,69 @@ class CudaEngine final : public Engine {
       std::ranges::copy(inputs.subspan(static_cast<std::size_t>(first) * sample_size(),
                                        static_cast<std::size_t>(count) * sample_size()),
                         inputs_.begin());
-      const StepInputs in{parameters.values().data(), inputs_.data(), nullptr, weights_.data(), nullptr};
-      StepOutputs out{nullptr, logits_.data(), 0, 0};
-      Message message{};
-      check(api_.predict(step_, &in, &out, &message), message);
-      std::copy_n(logits_.begin(), count, logits.begin() + first);
+      const StepInputs in{
+          .weights = parameters.values().data(), .inputs = inputs_.data(), .sample_weights = weights_.data()};
+      predict(in, logits.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     }
+  }
+
+  Holding hold(const ColumnTable& table) override {
+    std::vector<GeneColumns> genes;
+    for (const HostColumns& gene : table.genes) {
+      genes.push_back({.cell_set = gene.cell_set.data(),
+                       .values = gene.values.data(),
+                       .value_bytes = gene.values.size(),
+                       .rna_step = gene.rna_step,
+                       .rp_step = gene.rp_step,
+                       .rna_zero = gene.rna_zero,
+                       .rp_zero = gene.rp_zero});
+    }
+    const GeneTable wanted{.genes = genes.data(),
+                           .gene_count = static_cast<std::int64_t>(genes.size()),
+                           .cells = table.cells,
+                           .blocks = static_cast<std::uint32_t>(
+                               table.genes.empty() ? 0 : table.genes[0].cell_set.size() / kCellSetBlock),
+                           .from = number_of(table.from),
+                           .atac = table.atac ? 1 : 0};
+    Message message{};
+    HeldTable* held = api_.hold(&wanted, shape_.cells, gpu_, &message);
+    if (held == nullptr) return {.columns = nullptr, .problem = message.text};
+    return {.columns = std::make_shared<CudaColumns>(held, api_), .problem = {}};
+  }
+
+  void predict_held(const Parameters& parameters, std::span<const HeldSample> samples,
+                    std::span<float> logits) override {
+    require_held(samples, micro_batch_, true);
+    std::ranges::fill(weights_, 0.0f);
+    std::fill_n(weights_.begin(), samples.size(), 1.0f);
+    StepInputs in{.weights = parameters.values().data(), .sample_weights = weights_.data()};
+    name_rows(samples, in);
+    predict(in, logits);
   }
 
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
-    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
+    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0, true);
     const StepInputs in = prepare(parameters, batch);
-    StepOutputs out{gradient.data(), nullptr, 0, 0};
+    StepOutputs out{.gradient = gradient.data()};
     Message message{};
     check(api_.gradient(step_, &in, &out, &message), message);
+    check_cells(out);
     return {out.loss, out.live_hidden};
   }
 
   // The sum stays on the device until finish(): per micro-batch only the loss and two counts come back.
   StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                             FixedPointSum& sum) override {
-    check_micro_batch(shape_, parameters, batch, layout_.values(), micro_batch_, dropout_ > 0);
+    check_micro_batch(shape_, parameters, batch, layout_.values(), micro_batch_, dropout_ > 0, true);
     check_sum(sum);
     const StepInputs in = prepare(parameters, batch);
     begin(sum);
-    StepOutputs out{nullptr, nullptr, 0, 0};
+    StepOutputs out{};
     std::uint32_t largest = 0;
     Message message{};
     check(api_.accumulate(step_, &in, std::ldexp(1.0, sum.scale), &out, &largest, &message), message);
+    check_cells(out);
     sum.largest.push_back(largest);
     return {out.loss, out.live_hidden};
   }
@@ -191,20 +244,57 @@ class CudaEngine final : public Engine {
   }
 
   StepInputs prepare(const Parameters& parameters, const MicroBatch& batch) {
-    std::ranges::fill(inputs_, 0.0f);
     std::ranges::fill(labels_, 0.0f);
     std::ranges::fill(weights_, 0.0f);
     std::ranges::copy(batch.labels, labels_.begin());
     std::ranges::copy(batch.weights, weights_.begin());
-    std::ranges::copy(batch.inputs, inputs_.begin());
     if (dropout_ > 0) {
       for (std::size_t row = 0; row < static_cast<std::size_t>(batch.samples); ++row) {
         fill_masks(batch.names[row],
                    std::span(masks_).subspan(row * sample_mask_words(), sample_mask_words()));
       }
     }
-    return {parameters.values().data(), inputs_.data(), labels_.data(), weights_.data(),
-            dropout_ > 0 ? masks_.data() : nullptr};
+    StepInputs in{.weights = parameters.values().data(),
+                  .labels = labels_.data(),
+                  .sample_weights = weights_.data(),
+                  .masks = dropout_ > 0 ? masks_.data() : nullptr};
+    if (batch.held.empty()) {
+      std::ranges::fill(inputs_, 0.0f);
+      std::ranges::copy(batch.inputs, inputs_.begin());
+      in.inputs = inputs_.data();
+    } else {
+      name_rows(batch.held, in);
+    }
+    return in;
+  }
+
+  void name_rows(std::span<const HeldSample> samples, StepInputs& in) {
+    rows_.clear();
+    for (const HeldSample& sample : samples) {
+      rows_.push_back({.table = static_cast<const CudaColumns*>(sample.columns)->table(),
+                       .tf = sample.tf,
+                       .gene = sample.gene,
+                       .cells_key = sample.cells_key,
+                       .order_key = sample.order_key,
+                       .reordered = sample.reordered ? 1 : 0});
+    }
+    in.held = rows_.data();
+    in.held_count = static_cast<std::int32_t>(rows_.size());
+  }
+
+  void predict(const StepInputs& in, std::span<float> logits) {
+    StepOutputs out{.logits = logits_.data()};
+    Message message{};
+    check(api_.predict(step_, &in, &out, &message), message);
+    check_cells(out);
+    std::copy_n(logits_.begin(), logits.size(), logits.begin());
+  }
+
+  static void check_cells(const StepOutputs& out) {
+    if (out.without_cells != 0) {
+      throw base::InternalError({.what = "a sample was to be made of a pair that has no cells to draw from",
+                                 .hint = "Report this as a defect of the program."});
+    }
   }
 
   static void check(int failed, const Message& message) {
@@ -240,8 +330,10 @@ class CudaEngine final : public Engine {
   Parameters layout_;
   int micro_batch_;
   double dropout_;
+  int gpu_;
   const Api& api_;
   std::vector<float> inputs_, labels_, weights_, logits_;
+  std::vector<HeldRow> rows_;
   std::vector<std::uint32_t> masks_;
   std::vector<std::uint64_t> fetched_;
   bool waiting_ = false;    // the device holds a sum that finish() has to fetch

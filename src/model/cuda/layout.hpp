@@ -21,6 +21,9 @@ inline constexpr int kThreads = 256;
 inline constexpr int kMostGroups = 8;
 inline constexpr int kMostGroupWarps = 2;  // 4 groups at least
 
+/// Where samples are drawn from (model/held_samples.hpp DrawFrom).
+inline constexpr int kFromBoth = 0, kFromEither = 1, kFromAll = 2;
+
 /// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1.
 struct Polynomial {
   float range;

@@ -30,6 +30,13 @@ MGRN_DEVICE float larger(float a, float b) {
 MGRN_DEVICE float absolute(float x) {
   return x < 0.0f ? -x : x;
 }
+MGRN_DEVICE std::uint32_t count_bits(std::uint64_t word) {
+#if defined(__CUDACC__)
+  return static_cast<std::uint32_t>(__popcll(word));
+#else
+  return static_cast<std::uint32_t>(__builtin_popcountll(word));
+#endif
+}
 
 /// exp(x) for x <= 0, within 2 ulp; below -87.3 it stays at exp(-87.3), about 1e-38. NaN stays NaN. The
 /// coefficients are those of cpu/simd_math.hpp.

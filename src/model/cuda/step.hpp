@@ -7,6 +7,7 @@
 //   launch(body, blocks, threads, shared_bytes), shared_limit()
 //   multiply(a_transposed, b_transposed, m, n, k, a, b, c)   row-major c[m][n] = a b
 //   replay(graph, work)   runs `work`, the same each time for one `graph`: may record and replay it
+//   Memory                a type with select, allocate, upload, finish and shared_limit only
 #pragma once
 
 #include <algorithm>
@@ -18,6 +19,8 @@
 #include <string>
 
 #include "model/cuda/encoder.hpp"
+#include "model/cuda/gather.hpp"
+#include "model/cuda/held_table.hpp"
 #include "model/cuda/predictor.hpp"
 #include "model/cuda/step_api.hpp"
 
@@ -85,7 +88,8 @@ class StepOf final : public Step {
     both(staged_.gradient, gradient_, weights);
     both(staged_.logits, logits_, samples);
     both(staged_.loss, loss_, 1);
-    both(staged_.counts, counts_, 2);
+    both(staged_.counts, counts_, kCounts);
+    both(staged_.rows, rows_, samples);
     state_ = make<float>(layers * StateLayout<kWidth>::kRows * static_cast<std::size_t>(shape.cells));
     plans_ = make<HeadPlan>(layers * kWidth);
     flat_ = make<float>(samples * columns);
@@ -113,8 +117,10 @@ class StepOf final : public Step {
       forward(false);
       device_.download(staged_.logits, logits_, samples() * sizeof(float));
     });
+    device_.download(staged_.counts, counts_, kCounts * sizeof(std::uint32_t));
     device_.finish();
     std::memcpy(outputs.logits, staged_.logits, samples() * sizeof(float));
+    outputs.without_cells = staged_.counts[kWithoutCells];
   }
 
   void gradient(const StepInputs& inputs, StepOutputs& outputs) override {
@@ -125,13 +131,12 @@ class StepOf final : public Step {
       device_.download(staged_.gradient, gradient_, weights() * sizeof(float));
       device_.download(staged_.logits, logits_, samples() * sizeof(float));
       device_.download(staged_.loss, loss_, sizeof(double));
-      device_.download(staged_.counts, counts_, 2 * sizeof(std::uint32_t));
+      device_.download(staged_.counts, counts_, kCounts * sizeof(std::uint32_t));
     });
     device_.finish();
     std::memcpy(outputs.gradient, staged_.gradient, weights() * sizeof(float));
     if (outputs.logits != nullptr) std::memcpy(outputs.logits, staged_.logits, samples() * sizeof(float));
-    outputs.loss = *staged_.loss;
-    outputs.live_hidden = staged_.counts[0];
+    tell(outputs);
   }
 
   void begin_sum() override {
@@ -147,14 +152,13 @@ class StepOf final : public Step {
       device_.download(staged_.loss, loss_, sizeof(double));
     });
     // Not recorded: the factor changes from step to step.
-    device_.launch(AddFixedPoint{{shape_.weights, factor, gradient_, sum_, counts_ + 1}},
+    device_.launch(AddFixedPoint{{shape_.weights, factor, gradient_, sum_, counts_ + kLargestBits}},
                    static_cast<int>(std::min<std::int64_t>(1024, (shape_.weights + kThreads - 1) / kThreads)),
                    kThreads, 0);
-    device_.download(staged_.counts, counts_, 2 * sizeof(std::uint32_t));
+    device_.download(staged_.counts, counts_, kCounts * sizeof(std::uint32_t));
     device_.finish();
-    outputs.loss = *staged_.loss;
-    outputs.live_hidden = staged_.counts[0];
-    return staged_.counts[1];
+    tell(outputs);
+    return staged_.counts[kLargestBits];
   }
 
   std::uint64_t* sum_place() override {
@@ -178,19 +182,44 @@ class StepOf final : public Step {
   std::size_t weights() const { return static_cast<std::size_t>(shape_.weights); }
   std::size_t columns() const { return static_cast<std::size_t>(shape_.cells) * kWidth; }
 
-  /// Into memory that transfers may read at any time.
+  void tell(StepOutputs& outputs) const {
+    outputs.loss = *staged_.loss;
+    outputs.live_hidden = staged_.counts[kLiveHidden];
+    outputs.without_cells = staged_.counts[kWithoutCells];
+  }
+
+  /// Into memory that transfers may read at any time. Samples are on their way at once: how they come varies,
+  /// and so is no part of what is recorded.
   void stage(const StepInputs& inputs) {
     std::memcpy(staged_.weights, inputs.weights, weights() * sizeof(float));
-    std::memcpy(staged_.inputs, inputs.inputs, samples() * columns() * sizeof(float));
+    bring_samples(inputs);
     std::memcpy(staged_.sample_weights, inputs.sample_weights, samples() * sizeof(float));
     if (inputs.labels != nullptr) std::memcpy(staged_.labels, inputs.labels, samples() * sizeof(float));
     if (inputs.masks != nullptr)
       std::memcpy(staged_.masks, inputs.masks, mask_count_ * sizeof(std::uint32_t));
   }
 
+  void bring_samples(const StepInputs& inputs) {
+    device_.zero(counts_ + kWithoutCells, sizeof(std::uint32_t));
+    if (inputs.held == nullptr) {
+      std::memcpy(staged_.inputs, inputs.inputs, samples() * columns() * sizeof(float));
+      device_.upload(inputs_, staged_.inputs, samples() * columns() * sizeof(float));
+      return;
+    }
+    std::uint32_t blocks = 0;
+    for (std::size_t row = 0; row < samples(); ++row) {
+      staged_.rows[row] = {};
+      if (row >= static_cast<std::size_t>(inputs.held_count)) continue;
+      staged_.rows[row] = gather_row(inputs.held[row]);
+      blocks = std::max(blocks, staged_.rows[row].blocks);
+    }
+    device_.upload(rows_, staged_.rows, samples() * sizeof(GatherRow));
+    device_.launch(Gather{{rows_, shape_.cells, kWidth, inputs_, counts_ + kWithoutCells}}, shape_.samples,
+                   kThreads, gather_words(shape_.cells, blocks) * sizeof(float));
+  }
+
   void upload_inputs(bool train) {
     device_.upload(weights_, staged_.weights, weights() * sizeof(float));
-    device_.upload(inputs_, staged_.inputs, samples() * columns() * sizeof(float));
     device_.upload(sample_weights_, staged_.sample_weights, samples() * sizeof(float));
     if (!train) return;
     device_.upload(labels_, staged_.labels, samples() * sizeof(float));
@@ -201,7 +230,7 @@ class StepOf final : public Step {
     upload_inputs(true);
     // Gaps between tensors belong to nobody, and their gradient is zero.
     device_.zero(gradient_, weights() * sizeof(float));
-    device_.zero(counts_, 2 * sizeof(std::uint32_t));
+    device_.zero(counts_, kWithoutCells * sizeof(std::uint32_t));
     forward(true);
     backward();
   }
@@ -234,7 +263,7 @@ class StepOf final : public Step {
                          .logit_weight_gradient = gradient_ + shape_.logit_weight,
                          .logit_bias_gradient = gradient_ + shape_.logit_bias,
                          .loss = loss_,
-                         .live_hidden = counts_}},
+                         .live_hidden = counts_ + kLiveHidden}},
                    1, kThreads, 0);
   }
 
@@ -259,9 +288,13 @@ class StepOf final : public Step {
     float *weights, *inputs, *labels, *sample_weights, *gradient, *logits;
     std::uint32_t *masks, *counts;
     double* loss;
+    GatherRow* rows;
   } staged_{};
   float *weights_{}, *inputs_{}, *labels_{}, *sample_weights_{}, *gradient_{}, *logits_{};
-  std::uint32_t *masks_{}, *counts_{};  // counts: live hidden units, largest bits of a gradient
+  /// Places among counts_. The last is set before a recorded step, which leaves it.
+  enum : int { kLiveHidden, kLargestBits, kWithoutCells, kCounts };
+  std::uint32_t *masks_{}, *counts_{};
+  GatherRow* rows_{};
   float *state_{}, *flat_{}, *flat_gradient_{}, *partial_sums_{}, *units_{}, *unit_gradient_{}, *slopes_{},
       *positions_{};
   double *losses_{}, *loss_{};
@@ -317,6 +350,13 @@ const Api* api_of(std::uint32_t version) {
         return step;
       },
       .destroy = [](Step* step) { delete step; },
+      .hold = [](const GeneTable* table, int sample_cells, int device, Message* message) -> HeldTable* {
+        HeldTable* held = nullptr;
+        guarded(message,
+                [&] { held = new HeldTableOf<typename Device::Memory>(*table, sample_cells, device); });
+        return held;
+      },
+      .release = [](HeldTable* table) { delete table; },
       .predict = [](Step* step, const StepInputs* inputs, StepOutputs* outputs,
                     Message* message) { return guarded(message, [&] { step->predict(*inputs, *outputs); }); },
       .gradient =

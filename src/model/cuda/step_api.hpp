@@ -12,7 +12,7 @@
 namespace mgrn::model::cuda {
 
 /// Raised with every change of this file or of layout.hpp.
-inline constexpr std::uint32_t kApiVersion = 2;
+inline constexpr std::uint32_t kApiVersion = 3;
 inline constexpr const char* kApiSymbol = "multigrnformer_cuda_api";
 
 struct Message {
@@ -28,20 +28,54 @@ struct StepShape {
   std::int64_t hidden_weight, hidden_bias, logit_weight, logit_bias;  ///< offsets into it
 };
 
+/// A gene's columns in the caller's memory (pairs/column_image.hpp says how they lie).
+struct GeneColumns {
+  const void* cell_set;  ///< [blocks] of 32 bytes
+  const void* values;
+  std::uint64_t value_bytes;
+  float rna_step, rp_step;
+  std::int32_t rna_zero, rp_zero;
+};
+
+struct GeneTable {
+  const GeneColumns* genes;
+  std::int64_t gene_count;
+  std::uint32_t cells;   ///< of the dataset
+  std::uint32_t blocks;  ///< of each cell set
+  std::int32_t from;     ///< kFromBoth, kFromEither or kFromAll
+  std::int32_t atac;
+};
+
+/// A copy of a GeneTable's columns in the memory of a device.
+struct HeldTable;
+
+/// A sample to be made from columns that the device holds.
+struct HeldRow {
+  const HeldTable* table;
+  std::uint32_t tf, gene;
+  std::uint64_t cells_key, order_key;
+  std::int32_t reordered;
+};
+
 /// One micro-batch, in the caller's memory.
 struct StepInputs {
-  const float* weights;         ///< [shape.weights]
-  const float* inputs;          ///< [samples][cells][width]
-  const float* labels;          ///< [samples]; null for predictions
-  const float* sample_weights;  ///< [samples]; 0: padding, not looked at
-  const std::uint32_t* masks;   ///< [samples][layers][6 width][cells / 32 rounded up], with dropout only
+  const float* weights = nullptr;  ///< [shape.weights]
+  const float* inputs = nullptr;   ///< [samples][cells][width]; null where rows are held
+  const HeldRow* held = nullptr;   ///< [held_count], the other rows are padding; null where inputs are given
+  std::int32_t held_count = 0;
+  const float* labels = nullptr;          ///< [samples]; null for predictions
+  const float* sample_weights = nullptr;  ///< [samples]; 0: padding, not looked at
+  const std::uint32_t* masks =
+      nullptr;  ///< [samples][layers][6 width][cells / 32 rounded up], with dropout only
 };
 
 struct StepOutputs {
-  float* gradient;  ///< [shape.weights]; null for predictions and accumulate
-  float* logits;    ///< [samples]; null where nobody asks
-  double loss;
-  std::uint32_t live_hidden;
+  float* gradient = nullptr;  ///< [shape.weights]; null for predictions and accumulate
+  float* logits = nullptr;    ///< [samples]; null where nobody asks
+  double loss = 0;
+  std::uint32_t live_hidden = 0;
+  std::uint32_t without_cells =
+      0;  ///< 1: a held row has no cells to draw from, and everything else is rubbish
 };
 
 struct Step;
@@ -54,6 +88,10 @@ struct Api {
   Step* (*create)(const StepShape* shape, const Polynomial* polynomials, const float* positions, int device,
                   Message* message);
   void (*destroy)(Step* step);
+  /// Copies columns to device number `device`, for samples of so many cells. Null, and a message, where its
+  /// memory is short. Calls that use them must have returned before release().
+  HeldTable* (*hold)(const GeneTable* table, int sample_cells, int device, Message* message);
+  void (*release)(HeldTable* table);
   int (*predict)(Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message);
   int (*gradient)(Step* step, const StepInputs* inputs, StepOutputs* outputs, Message* message);
   /// A sum of gradients in 64-bit fixed point that stays on the device, [shape.weights]. begin_sum makes it
