@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/held_sources.hpp"
 
+#include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/log.hpp"
 
 namespace mgrn::train {
@@ -16,6 +17,15 @@ model::DrawFrom drawn_from(pairs::PairCells rule) {
       return model::DrawFrom::all;
   }
   return model::DrawFrom::both;
+}
+
+void draw_cells(const pairs::Sampler& sampler, const pairs::SampleName& name, NamedSamples& named) {
+  const std::size_t first = named.cells.size();
+  named.cells.resize(first + static_cast<std::size_t>(sampler.options().cells));
+  if (!sampler.draw(name, std::span(named.cells).subspan(first))) {
+    throw base::InternalError(
+        {.what = "a sample was asked for of a pair that has none", .hint = "report this as a defect"});
+  }
 }
 
 }  // namespace
@@ -41,7 +51,7 @@ void HeldSources::hold(const pairs::SampleSource& source, model::Engine& engine)
                                               .from = drawn_from(sampler->options().pair_cells),
                                               .atac = sampler->options().atac});
   if (holding.columns != nullptr) {
-    held_[&source] = {.sampler = sampler, .columns = holding.columns};
+    held_[&source] = {.sampler = sampler, .columns = holding.columns, .wants_cells = holding.wants_cells};
     base::info("the GPU holds " + std::to_string(genes.size()) + " genes' columns (" +
                std::to_string(sampler->bytes() >> 10) + " KiB) and makes the samples");
   } else if (!holding.problem.empty()) {
@@ -50,25 +60,38 @@ void HeldSources::hold(const pairs::SampleSource& source, model::Engine& engine)
   }
 }
 
-bool HeldSources::name(std::span<const pairs::SampleRequest> requests,
-                       std::vector<model::HeldSample>& named) const {
-  named.clear();
+bool HeldSources::name(std::span<const pairs::SampleRequest> requests, NamedSamples& named) const {
+  named.samples.clear();
+  named.cells.clear();
   if (held_.empty()) {
     return false;
   }
   for (const pairs::SampleRequest& request : requests) {
     const auto found = held_.find(request.sampler);
     if (found == held_.end()) {
-      named.clear();
+      named.samples.clear();
       return false;
     }
     const pairs::SampleRecipe recipe = found->second.sampler->recipe(request.name);
-    named.push_back({.columns = found->second.columns.get(),
-                     .tf = recipe.tf,
-                     .gene = recipe.gene,
-                     .cells_key = recipe.cells_key,
-                     .order_key = recipe.order_key,
-                     .reordered = recipe.reordered});
+    named.samples.push_back({.columns = found->second.columns.get(),
+                             .tf = recipe.tf,
+                             .gene = recipe.gene,
+                             .cells_key = recipe.cells_key,
+                             .order_key = recipe.order_key,
+                             .reordered = recipe.reordered});
+    if (found->second.wants_cells) {
+      draw_cells(*found->second.sampler, request.name, named);
+    }
+  }
+  // Only now: the memory has moved while it grew.
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Held& held = held_.at(requests[i].sampler);
+    if (held.wants_cells) {
+      const auto count = static_cast<std::size_t>(held.sampler->options().cells);
+      named.samples[i].cells = std::span(named.cells).subspan(next, count);
+      next += count;
+    }
   }
   return true;
 }

@@ -17,6 +17,8 @@
 #include "model/cuda/held_table.hpp"
 #include "model/emulated_device.hpp"
 #include "model/samples.hpp"
+#include "model/tensor/tensor_engine.hpp"
+#include "model/tensor/value_table.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/philox.hpp"
 #include "multigrnformer/train/unit_samples.hpp"
@@ -260,6 +262,37 @@ TEST(HeldSamples, RowsOfPaddingAreZero) {
   EXPECT_EQ(gathering.without(), 0u);
 }
 
+TEST(HeldSamples, OfTheTensorEngineHaveTheSamplersBits) {
+  constexpr int kRows = 5;
+  for (const auto rule : {pairs::PairCells::both, pairs::PairCells::either, pairs::PairCells::all}) {
+    for (const auto precision : {pairs::Precision::float32, pairs::Precision::int16}) {
+      for (const bool atac : {true, false}) {
+        const pairs::SamplerOptions options{
+            .cells = 60, .width = 6, .atac = atac, .precision = precision, .pair_cells = rule};
+        const auto first = make_sampler(700, options), second = make_sampler(230, options);
+        const auto engine = model::tensor::make_tensor_engine(
+            {.cells = 60, .width = 6, .heads = 6}, kRows, {.kind = "tensor"}, model::tensor::Holds::anywhere);
+        HeldSources held;
+        held.hold(first, *engine);
+        held.hold(second, *engine);
+        // A micro-batch of two datasets, and a row of padding.
+        const std::vector<pairs::SampleRequest> requests{{.sampler = &first, .name = {.tf = 1, .gene = 7}},
+                                                         {.sampler = &second, .name = {.tf = 4, .gene = 13}},
+                                                         {.sampler = &second, .name = {.tf = 1, .gene = 10}},
+                                                         {.sampler = &first, .name = {.tf = 13, .gene = 1}}};
+        NamedSamples named;
+        ASSERT_TRUE(held.name(requests, named));
+        const at::Tensor taken =
+            model::tensor::take_samples(named.samples, kRows, 60, 6, at::kCPU).contiguous();
+        std::vector<float> expected(kRows * first.sample_size());
+        ASSERT_EQ(pairs::gather_samples(requests, std::span(expected).first(4 * first.sample_size())), 4u);
+        EXPECT_EQ(std::vector<float>(taken.data_ptr<float>(), taken.data_ptr<float>() + taken.numel()),
+                  expected);
+      }
+    }
+  }
+}
+
 // ---- through the engine -------------------------------------------------------------------------------
 
 class HeldByAnEngine : public testing::Test {
@@ -267,11 +300,45 @@ class HeldByAnEngine : public testing::Test {
   static constexpr int kUnit = 4;
   static constexpr int kCells = 50;
 
-  std::unique_ptr<model::Engine> engine(double dropout = 0) const {
-    return cuda::make_cuda_engine(shape_, kUnit, {.kind = "linear", .dropout = dropout}, api_);
+  std::unique_ptr<model::Engine> engine() const {
+    return cuda::make_cuda_engine(shape_, kUnit, {.kind = "linear"}, api_);
+  }
+  std::unique_ptr<model::Engine> tensor_engine() const {
+    return model::tensor::make_tensor_engine(shape_, kUnit, {.kind = "tensor"},
+                                             model::tensor::Holds::anywhere);
   }
   pairs::SampleRequest request(std::uint32_t variant) const {
     return {.sampler = &sampler_, .name = {.tf = 1, .gene = 7, .variant = variant}};
+  }
+
+  void expect_the_bits_of_samples_that_are_brought(model::Engine& gpu) const {
+    HeldSources held;
+    held.hold(sampler_, gpu);
+    HeldSources nothing;
+    // Three rows of four: the last is padding.
+    const std::vector<pairs::SampleRequest> requests{request(0), request(1), request(2)};
+    UnitSamples named, brought;
+    named.bring(held, requests, kUnit);
+    brought.bring(nothing, requests, kUnit);
+    ASSERT_EQ(named.held().size(), 3u);
+    ASSERT_TRUE(named.inputs().empty());
+    ASSERT_TRUE(brought.held().empty());
+    const std::vector<float> labels{1, 0, 1, 0}, weights{1, 1, 1, 0};
+    model::MicroBatch batch{
+        .samples = kUnit, .inputs = brought.inputs(), .labels = labels, .weights = weights, .names = {}};
+    std::vector<float> expected(parameters_.values().size()), got(expected.size());
+    const auto want = gpu.gradient(parameters_, batch, expected);
+    batch.inputs = {};
+    batch.held = named.held();
+    const auto have = gpu.gradient(parameters_, batch, got);
+    EXPECT_EQ(have.loss, want.loss);
+    EXPECT_EQ(have.live_hidden, want.live_hidden);
+    EXPECT_EQ(got, expected);
+
+    std::vector<float> logits(kUnit), of_held(3);
+    gpu.predict(parameters_, kUnit, brought.inputs(), logits);
+    gpu.predict_held(parameters_, named.held(), of_held);
+    EXPECT_EQ(of_held, std::vector<float>(logits.begin(), logits.begin() + 3));
   }
 
   const cuda::Api& api_ = *cuda::api_of<model::test::EmulatedDevice<>>(cuda::kApiVersion);
@@ -281,34 +348,8 @@ class HeldByAnEngine : public testing::Test {
 };
 
 TEST_F(HeldByAnEngine, SamplesGiveTheBitsOfThoseThatAreBrought) {
-  const auto gpu = engine();
-  HeldSources held;
-  held.hold(sampler_, *gpu);
-  HeldSources nothing;
-  // Three rows of four: the last is padding.
-  const std::vector<pairs::SampleRequest> requests{request(0), request(1), request(2)};
-  UnitSamples named, brought;
-  named.bring(held, requests, kUnit);
-  brought.bring(nothing, requests, kUnit);
-  ASSERT_EQ(named.held().size(), 3u);
-  ASSERT_TRUE(named.inputs().empty());
-  ASSERT_TRUE(brought.held().empty());
-  const std::vector<float> labels{1, 0, 1, 0}, weights{1, 1, 1, 0};
-  model::MicroBatch batch{
-      .samples = kUnit, .inputs = brought.inputs(), .labels = labels, .weights = weights, .names = {}};
-  std::vector<float> expected(parameters_.values().size()), got(expected.size());
-  const auto want = gpu->gradient(parameters_, batch, expected);
-  batch.inputs = {};
-  batch.held = named.held();
-  const auto have = gpu->gradient(parameters_, batch, got);
-  EXPECT_EQ(have.loss, want.loss);
-  EXPECT_EQ(have.live_hidden, want.live_hidden);
-  EXPECT_EQ(got, expected);
-
-  std::vector<float> logits(kUnit), of_held(3);
-  gpu->predict(parameters_, kUnit, brought.inputs(), logits);
-  gpu->predict_held(parameters_, named.held(), of_held);
-  EXPECT_EQ(of_held, std::vector<float>(logits.begin(), logits.begin() + 3));
+  expect_the_bits_of_samples_that_are_brought(*engine());
+  expect_the_bits_of_samples_that_are_brought(*tensor_engine());
 }
 
 TEST_F(HeldByAnEngine, SamplesOfASourceThatIsNotHeldAreGathered) {
@@ -351,7 +392,7 @@ TEST_F(HeldByAnEngine, WhatTheDeviceCannotHoldIsGatheredByTheHost) {
   gene.rna.count.push_back(1);
   const pairs::Sampler wide("0123456789abcdef", 224 * 41'000, std::vector{gene}, {.cells = kCells});
   held.hold(wide, *gpu);
-  std::vector<model::HeldSample> named;
+  NamedSamples named;
   const std::vector<pairs::SampleRequest> requests{{.sampler = &wide, .name = {.tf = 1, .gene = 1}}};
   EXPECT_FALSE(held.name(requests, named));
 }
@@ -360,20 +401,23 @@ TEST_F(HeldByAnEngine, EnginesOfTheProcessorHoldNothingAndRefuseNames) {
   const auto cpu = model::make_engine(shape_, kUnit, {});
   HeldSources held;
   held.hold(sampler_, *cpu);
-  std::vector<model::HeldSample> named;
+  NamedSamples named;
   const std::vector<pairs::SampleRequest> requests{request(0)};
   EXPECT_FALSE(held.name(requests, named));
-  named.resize(1);
+  named.samples.resize(1);
   std::vector<float> logit(1);
-  EXPECT_THROW(cpu->predict_held(parameters_, named, logit), base::InternalError);
+  EXPECT_THROW(cpu->predict_held(parameters_, named.samples, logit), base::InternalError);
   const std::vector<float> labels(kUnit), weights(kUnit);
   std::vector<float> gradient(parameters_.values().size());
-  EXPECT_THROW(
-      cpu->gradient(
-          parameters_,
-          {.samples = kUnit, .inputs = {}, .labels = labels, .weights = weights, .names = {}, .held = named},
-          gradient),
-      base::InternalError);
+  EXPECT_THROW(cpu->gradient(parameters_,
+                             {.samples = kUnit,
+                              .inputs = {},
+                              .labels = labels,
+                              .weights = weights,
+                              .names = {},
+                              .held = named.samples},
+                             gradient),
+               base::InternalError);
 }
 
 }  // namespace

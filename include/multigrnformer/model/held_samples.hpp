@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Samples that an engine makes itself, in the memory of its device, from genes' columns that it holds there:
-// nothing of a sample but its random numbers' keys then leaves the host. They are the bits that the host's
-// sampler would gather (pairs/column_image.hpp says how columns lie and what the keys mean).
+// of a sample only the keys of its random numbers, or its cells, then leave the host. They are the bits that
+// the host's sampler would gather (pairs/column_image.hpp says how columns lie and what the keys mean).
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,8 @@ class HeldColumns {
 struct Holding {
   std::shared_ptr<const HeldColumns> columns;
   std::string problem;  ///< why the device cannot hold them: too little memory
+  /// Samples have to bring their cells: the engine finds values itself, but draws no numbers.
+  bool wants_cells = false;
 };
 
 /// A sample of genes of one table.
@@ -55,6 +57,7 @@ struct HeldSample {
   std::uint64_t cells_key = 0;
   std::uint64_t order_key = 0;
   bool reordered = false;
+  std::span<const std::uint32_t> cells = {};  ///< [N] of the dataset, in order, where the engine wants them
 };
 
 }  // namespace mgrn::model

@@ -22,14 +22,14 @@ class UnitSamples {
 
   /// [rows, sample]; empty where held.
   std::span<const float> inputs() const {
-    return held_.empty() ? std::span<const float>(inputs_) : std::span<const float>();
+    return held_.samples.empty() ? std::span<const float>(inputs_) : std::span<const float>();
   }
   /// [requests]; empty where gathered.
-  std::span<const model::HeldSample> held() const { return held_; }
+  std::span<const model::HeldSample> held() const { return held_.samples; }
 
  private:
   std::vector<float> inputs_;
-  std::vector<model::HeldSample> held_;
+  NamedSamples held_;
 };
 
 }  // namespace mgrn::train

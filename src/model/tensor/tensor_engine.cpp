@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "model/positions.hpp"
 #include "model/tensor/attention.hpp"
 #include "model/tensor/device.hpp"
+#include "model/tensor/value_table.hpp"
 #include "multigrnformer/base/error.hpp"
 
 namespace mgrn::model::tensor {
@@ -64,12 +66,13 @@ at::Tensor masked(const at::Tensor& x, const at::Tensor& mask) {
 
 class TensorEngine final : public Engine {
  public:
-  TensorEngine(const Shape& shape, int micro_batch, double dropout, at::Device device)
+  TensorEngine(const Shape& shape, int micro_batch, double dropout, at::Device device, Holds holds)
       : shape_(shape),
         layout_(shape),
         micro_batch_(micro_batch),
         dropout_(dropout),
         device_(device),
+        holds_(device.is_cuda() || holds == Holds::anywhere),
         attention_(device) {
     at::set_num_threads(1);
     const std::vector<double> table = positional_encoding(shape);
@@ -94,16 +97,30 @@ class TensorEngine final : public Engine {
       std::ranges::copy(
           inputs.subspan(static_cast<std::size_t>(first) * size, static_cast<std::size_t>(count) * size),
           rows.begin());
-      const at::Tensor hidden = hidden_units(weights, encode(weights, upload(rows), {}, nullptr));
-      const at::Tensor result = logits_of(weights, hidden).to(at::kCPU).contiguous();
-      std::transform(result.data_ptr<double>(), result.data_ptr<double>() + count, logits.begin() + first,
-                     [](double value) { return static_cast<float>(value); });
+      predict_rows(weights, upload(rows),
+                   logits.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     }
+  }
+
+  Holding hold(const ColumnTable& table) override {
+    if (!holds_) return {};
+    try {
+      return {.columns = std::make_shared<ValueTable>(table, device_), .problem = {}, .wants_cells = true};
+    } catch (const c10::Error& error) {
+      return {.columns = nullptr, .problem = error.what_without_backtrace()};
+    }
+  }
+
+  void predict_held(const Parameters& parameters, std::span<const HeldSample> samples,
+                    std::span<float> logits) override {
+    require_held(samples, micro_batch_, holds_);
+    const c10::InferenceMode mode;
+    predict_rows(upload(parameters.values()), take(samples), logits);
   }
 
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
-    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
+    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0, holds_);
     const c10::InferenceMode mode;
     const std::size_t size = sample_size();
     // Rows of weight 0 are padding: what they hold, even NaN, is not looked at.
@@ -111,7 +128,7 @@ class TensorEngine final : public Engine {
     std::vector<bool> counts(static_cast<std::size_t>(micro_batch_));
     for (std::size_t row = 0; row < static_cast<std::size_t>(batch.samples); ++row) {
       counts[row] = batch.weights[row] != 0.0f;
-      if (counts[row]) {
+      if (counts[row] && batch.held.empty()) {
         std::ranges::copy(batch.inputs.subspan(row * size, size),
                           rows.begin() + static_cast<std::ptrdiff_t>(row * size));
       }
@@ -119,8 +136,8 @@ class TensorEngine final : public Engine {
     const at::Tensor weights = upload(parameters.values());
     at::Tensor result = at::zeros({static_cast<std::int64_t>(gradient.size())}, weights.options());
     std::vector<LayerState> states(static_cast<std::size_t>(shape_.layers));
-    const at::Tensor flat =
-        encode(weights, upload(rows), dropout_ > 0 ? batch.names : std::span<const std::uint64_t>{}, &states);
+    const at::Tensor flat = encode(weights, batch.held.empty() ? upload(rows) : take(batch.held),
+                                   dropout_ > 0 ? batch.names : std::span<const std::uint64_t>{}, &states);
     const at::Tensor hidden = hidden_units(weights, flat);
 
     const at::Tensor logits = logits_of(weights, hidden).to(at::kCPU).contiguous();
@@ -158,6 +175,17 @@ class TensorEngine final : public Engine {
  private:
   std::size_t sample_size() const {
     return static_cast<std::size_t>(shape_.cells) * static_cast<std::size_t>(shape_.width);
+  }
+
+  at::Tensor take(std::span<const HeldSample> samples) const {
+    return take_samples(samples, micro_batch_, shape_.cells, shape_.width, device_);
+  }
+
+  void predict_rows(const at::Tensor& weights, const at::Tensor& inputs, std::span<float> logits) const {
+    const at::Tensor hidden = hidden_units(weights, encode(weights, inputs, {}, nullptr));
+    const at::Tensor result = logits_of(weights, hidden).to(at::kCPU).contiguous();
+    std::transform(result.data_ptr<double>(), result.data_ptr<double>() + logits.size(), logits.begin(),
+                   [](double value) { return static_cast<float>(value); });
   }
 
   at::Tensor upload(std::span<const float> values) const {
@@ -341,14 +369,15 @@ class TensorEngine final : public Engine {
   int micro_batch_;
   double dropout_;
   at::Device device_;
+  bool holds_;
   ScalarAttention attention_;
   at::Tensor positions_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_tensor_engine(const Shape& shape, int micro_batch,
-                                           const EngineOptions& options) {
+std::unique_ptr<Engine> make_tensor_engine(const Shape& shape, int micro_batch, const EngineOptions& options,
+                                           Holds holds) {
   if (options.isa != "auto") {
     throw base::UsageError({.what = "the tensor engine does not choose its instruction set",
                             .file = "train.isa",
@@ -357,7 +386,7 @@ std::unique_ptr<Engine> make_tensor_engine(const Shape& shape, int micro_batch,
                             .hint = "Set train.isa to auto, or train.engine to quadratic or linear."});
   }
   return std::make_unique<TensorEngine>(shape, micro_batch, options.dropout,
-                                        open_device(options.device, options.gpu));
+                                        open_device(options.device, options.gpu), holds);
 }
 
 }  // namespace mgrn::model::tensor
