@@ -6,6 +6,7 @@
 #include "block_update.hpp"
 #include "exact_sum.hpp"
 #include "multigrnformer/comm/nodes.hpp"
+#include "unit_queue.hpp"
 
 namespace mgrn::train {
 namespace {
@@ -28,6 +29,7 @@ struct NodeMemory {
     memory = nodes.node->share_memory(used);
     lay_out(memory.bytes().data(), sum_count);
     if (nodes.node->rank() == 0) {
+      taken[0] = 0;
       std::ranges::copy(state.first_moment, first_moment.begin());
       std::ranges::copy(state.second_moment, second_moment.begin());
     }
@@ -44,6 +46,7 @@ struct NodeMemory {
     place(second_moment, values);
     place(new_weights, values);
     place(squares, Optimizer::blocks(values));
+    place(taken, 1);
     place(total, ExactSum::words(values));
     sums.resize(sum_count);
     for (auto& sum : sums) {
@@ -59,6 +62,7 @@ struct NodeMemory {
   std::span<float> second_moment;
   std::span<float> new_weights;    // written by the rank whose slice they are
   std::span<double> squares;       // of the gradient's blocks, likewise
+  std::span<std::uint64_t> taken;  // of the step's micro-batches (UnitQueue)
   std::span<std::uint64_t> total;  // of the node, then of all nodes, where there are several
   std::vector<std::span<std::uint64_t>> sums;
   std::vector<std::size_t> first_sum_of_rank;
@@ -66,13 +70,15 @@ struct NodeMemory {
 
 // What one rank writes others read after a collective: sums after the one between close() and reduce(),
 // squares and weights after meet(). Nobody writes again before all have read: sums are started anew after the
-// last meet() of a step, and the next step's squares and weights come after its reduce().
+// last meet() of a step, and the next step's squares and weights come after its reduce(). Micro-batches are
+// counted anew between the collective and the last meet().
 class SlicedUpdate final : private NodeMemory, public BlockUpdate {
  public:
   SlicedUpdate(ComputeTeam& computing, TrainingState& state, const Settings& settings,
                comm::Communicator& communicator)
       : NodeMemory(communicator, state, computing.threads()),
-        BlockUpdate(computing, state, settings, first_moment, second_moment, squares) {
+        BlockUpdate(computing, state, settings, first_moment, second_moment, squares),
+        units_(communicator, *nodes.node, computing.threads(), taken[0]) {
     const std::size_t first = first_sum_of_rank[static_cast<std::size_t>(nodes.node->rank())];
     for (int thread = 0; thread < computing.threads(); ++thread) {
       sums_.emplace_back(parameters(), sums[first + static_cast<std::size_t>(thread)]);
@@ -81,7 +87,12 @@ class SlicedUpdate final : private NodeMemory, public BlockUpdate {
 
   GradientSum& sum(int thread) override { return sums_[static_cast<std::size_t>(thread)]; }
 
+  std::optional<std::uint64_t> next_unit(int thread, std::uint64_t units) override {
+    return units_.next(thread, units);
+  }
+
   void close(int thread, bool by_engine) override {
+    units_.close(thread);
     ExactSum& mine = sums_[static_cast<std::size_t>(thread)];
     if (by_engine) {
       team().engine(thread).finish(*mine.direct());
@@ -90,6 +101,9 @@ class SlicedUpdate final : private NodeMemory, public BlockUpdate {
   }
 
   ReductionOutcome reduce(double samples) override {
+    if (nodes.node->rank() == 0) {
+      units_.restart();
+    }
     find_sources();
     if (nodes.several) {
       add_up_nodes();
@@ -192,6 +206,7 @@ class SlicedUpdate final : private NodeMemory, public BlockUpdate {
     });
   }
 
+  UnitQueue units_;
   std::vector<ExactSum> sums_;  // one per thread
   std::vector<const std::uint64_t*> sources_;
   std::array<std::uint64_t, ExactSum::kCounters> counters_{};

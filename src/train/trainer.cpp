@@ -171,19 +171,18 @@ class Trainer {
 
   int compute_units(const pairs::BatchPlan& plan, std::uint64_t step) {
     const std::uint64_t units = plan.units(step);
-    const auto ranks = static_cast<std::size_t>(communicator_.size());
-    const auto rank = static_cast<std::size_t>(communicator_.rank());
-    const auto threads = static_cast<std::size_t>(team_.threads());
     const auto start = Clock::now();
     std::exception_ptr failure;
     try {
       hooks_.pass(Site::step, state_.step);
       team_.run([&](int thread) {
+        Buffers& buffers = buffers_[static_cast<std::size_t>(thread)];
+        buffers.units = 0;
         update_->sum(thread).start(kScales[state_.scale.level]);
-        for (std::size_t unit = rank + static_cast<std::size_t>(thread) * ranks; unit < units;
-             unit += threads * ranks) {
+        while (const auto unit = update_->next_unit(thread, units)) {
           hooks_.pass(Site::compute, state_.step);
-          compute_unit(thread, unit, plan.unit(step, unit));
+          compute_unit(thread, *unit, plan.unit(step, *unit));
+          ++buffers.units;
         }
         update_->close(thread, adds_by_engine(thread));
       });
@@ -195,8 +194,8 @@ class Trainer {
     }
     // One tiny reduction tells all ranks of a failure, here or in the checkpoint that is written meanwhile,
     // which would otherwise leave them waiting in the large one, of a stop signal, and of slow ranks. The
-    // busiest thread, 0, sets the rank's pace.
-    const std::size_t in_a_row = units > rank ? (units - rank - 1) / (threads * ranks) + 1 : 0;
+    // busiest thread sets the rank's pace.
+    const std::size_t in_a_row = std::ranges::max(buffers_, {}, &Buffers::units).units;
     const auto pace =
         stragglers_.contribute(std::chrono::duration<double>(Clock::now() - start).count(), in_a_row);
     std::array<std::int64_t, 4> word = {failure ? 1 : 0, base::stop_signal(), pace[0], pace[1]};
@@ -213,6 +212,7 @@ class Trainer {
   bool adds_by_engine(int thread) const { return update_->sum(thread).direct() != nullptr && !hooks_.tamper; }
 
   struct Buffers {
+    std::size_t units = 0;  // computed in this step
     std::vector<pairs::SampleRequest> requests;
     UnitSamples samples;
     std::vector<float> labels;

@@ -8,11 +8,13 @@
 //   whole   each rank reduces the whole gradient over the communicator (floats, GPUs) and takes the whole
 //           step.
 //
-// A step: each thread starts its sum(), adds micro-batches and close()s it; the ranks meet in a collective;
-// then reduce() and, where its outcome is usable, apply().
+// A step: each thread starts its sum(), adds the micro-batches that next_unit() gives it and close()s it; the
+// ranks meet in a collective; then reduce() and, where its outcome is usable, apply().
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "multigrnformer/comm/nccl.hpp"
 #include "multigrnformer/train/compute_team.hpp"
@@ -32,6 +34,10 @@ class Update {
 
   /// Where this thread's micro-batches go. For its own thread.
   virtual GradientSum& sum(int thread) = 0;
+  /// The thread's next micro-batch of this step, a number below `units`; none when nothing is left for it.
+  /// The first is the same in every step; of the others each goes to one thread of one rank, which one may
+  /// depend on who comes first (sliced) or not (whole). By its own thread, until close().
+  virtual std::optional<std::uint64_t> next_unit(int thread, std::uint64_t units) = 0;
   /// The thread's micro-batches of this step are in; `by_engine`: its engine added them (Engine::accumulate).
   /// By its own thread.
   virtual void close(int thread, bool by_engine) = 0;
