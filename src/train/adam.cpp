@@ -127,4 +127,23 @@ void Adam::update(std::size_t first, std::span<const float> gradient, std::span<
   }
 }
 
+std::vector<model::WeightGroup> Adam::groups(std::size_t /*weights*/) const {
+  std::vector<model::WeightGroup> result;
+  for (const Group& group : groups_) {
+    const Constants& c = group.constants;
+    result.push_back(
+        {.first = group.first,
+         .last = group.last,
+         .rule = group.frozen ? model::WeightGroup::Rule::frozen : model::WeightGroup::Rule::adam,
+         .weight_decay = c.weight_decay,
+         .one_minus_beta1 = c.one_minus_beta1,
+         .beta2 = c.beta2,
+         .one_minus_beta2 = c.one_minus_beta2,
+         .step_size = c.step_size,
+         .root_correction = c.root_correction,
+         .epsilon = c.epsilon});
+  }
+  return result;
+}
+
 }  // namespace mgrn::train

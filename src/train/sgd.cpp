@@ -45,4 +45,13 @@ void Sgd::update(std::size_t first, std::span<const float> gradient, std::span<f
   }
 }
 
+std::vector<model::WeightGroup> Sgd::groups(std::size_t weights) const {
+  return {{.first = 0,
+           .last = weights,
+           .rule = model::WeightGroup::Rule::sgd,
+           .weight_decay = static_cast<float>(options_.weight_decay),
+           .rate = rate_,
+           .momentum = static_cast<float>(options_.momentum)}};
+}
+
 }  // namespace mgrn::train

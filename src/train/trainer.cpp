@@ -69,9 +69,7 @@ class Trainer {
         communicator_(communicator),
         hooks_(hooks),
         checkpoints_(folder.path(), settings.keep_checkpoints),
-        update_(settings.exact_reduction && between_gpus == nullptr
-                    ? make_sliced_update(team, state, settings, communicator)
-                    : make_whole_update(team, state, settings, communicator, between_gpus)),
+        update_(make_update(between_gpus)),
         schedule_{.scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup},
         stragglers_(communicator.rank()),
         saved_step_(state.step > 0 ? state.step : -1) {
@@ -140,6 +138,19 @@ class Trainer {
   }
 
  private:
+  /// Collective.
+  std::unique_ptr<Update> make_update(comm::DeviceCommunicator* between_gpus) {
+    // What hooks tamper with lies in the host's memory.
+    if (settings_.exact_reduction && settings_.device == "cuda" && !hooks_.tamper) {
+      if (auto update = make_device_update(team_, state_, settings_, communicator_, between_gpus)) {
+        return update;
+      }
+    }
+    return settings_.exact_reduction && between_gpus == nullptr
+               ? make_sliced_update(team_, state_, settings_, communicator_)
+               : make_whole_update(team_, state_, settings_, communicator_, between_gpus);
+  }
+
   // ---- one step ------------------------------------------------------------------------------------
 
   // Returns the signal that asks for a stop, 0 for none; the same on every rank.
@@ -364,6 +375,7 @@ class Trainer {
   }
 
   void end_epoch() {
+    update_->store(state_);
     const EpochSums sums = std::exchange(state_.sums, {});
     base::Json line = {{"epoch", state_.epoch},
                        {"step", state_.step},

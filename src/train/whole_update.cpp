@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "block_update.hpp"
+#include "fixed_shares.hpp"
 #include "multigrnformer/base/large_array.hpp"
 #include "multigrnformer/comm/agree.hpp"
 
@@ -29,7 +30,7 @@ class WholeUpdate final : private OwnMemory, public BlockUpdate {
         communicator_(communicator),
         between_gpus_(between_gpus),
         gradient_(parameters()),
-        rounds_(static_cast<std::size_t>(computing.threads())),
+        shares_(communicator, computing.threads()),
         on_gpu_(static_cast<std::size_t>(computing.threads())) {
     for (int thread = 0; thread < computing.threads(); ++thread) {
       sums_.push_back(settings.exact_reduction ? make_exact_sum(parameters()) : make_float_sum(parameters()));
@@ -38,20 +39,14 @@ class WholeUpdate final : private OwnMemory, public BlockUpdate {
 
   GradientSum& sum(int thread) override { return *sums_[static_cast<std::size_t>(thread)]; }
 
-  /// Fixed: sums of floats depend on who adds what, and every GPU is as fast as the others.
   std::optional<std::uint64_t> next_unit(int thread, std::uint64_t units) override {
-    const auto ranks = static_cast<std::uint64_t>(communicator_.size());
-    const auto threads = static_cast<std::uint64_t>(team().threads());
-    const std::uint64_t round = rounds_[static_cast<std::size_t>(thread)]++;
-    const std::uint64_t unit = round * ranks * threads + static_cast<std::uint64_t>(thread) * ranks +
-                               static_cast<std::uint64_t>(communicator_.rank());
-    return unit < units ? std::optional(unit) : std::nullopt;
+    return shares_.next(thread, units);
   }
 
   /// Brings the thread's sum into the host's memory; one that other ranks' GPUs will add to stays where it
   /// is.
   void close(int thread, bool by_engine) override {
-    rounds_[static_cast<std::size_t>(thread)] = 0;
+    shares_.close(thread);
     auto& on_gpu = on_gpu_[static_cast<std::size_t>(thread)];
     on_gpu = {};
     if (!by_engine) {
@@ -111,8 +106,8 @@ class WholeUpdate final : private OwnMemory, public BlockUpdate {
   comm::DeviceCommunicator* between_gpus_;  // null: gradients are reduced over communicator_
   base::LargeArray<float> gradient_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // one per thread
-  std::vector<std::uint64_t> rounds_;               // one per thread: micro-batches of this step so far
-  std::vector<std::span<std::uint64_t>> on_gpu_;    // one per thread: a sum in the GPU's memory, or empty
+  FixedShares shares_;
+  std::vector<std::span<std::uint64_t>> on_gpu_;  // one per thread: a sum in the GPU's memory, or empty
 };
 
 }  // namespace

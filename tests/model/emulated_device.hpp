@@ -31,6 +31,9 @@ class EmulatedDevice {
     return memory_.back().get();
   }
   void* allocate_staging(std::size_t bytes) { return allocate(bytes); }
+  void copy(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
   void upload(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
   void zero(void* place, std::size_t bytes) { std::memset(place, 0, bytes); }
@@ -70,9 +73,6 @@ class EmulatedDevice {
   }
 
  private:
-  static void copy(void* to, const void* from, std::size_t bytes) {
-    if (bytes > 0) std::memcpy(to, from, bytes);
-  }
   std::vector<std::unique_ptr<std::byte[]>> memory_;
 };
 

@@ -85,9 +85,9 @@ TEST_F(GpuRun, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
       fake::reset_report();
       const base::Json result = run(more, ranks);
       EXPECT_EQ(bytes(out), expected) << out;
-      // One sum for each thread's GPU memory; nothing else goes over NCCL.
+      // One sum for each rank, of all its threads; nothing else goes over NCCL.
       const int steps = result.at("steps").get<int>();
-      EXPECT_EQ(fake::report().collectives, ranks * steps * threads) << out;
+      EXPECT_EQ(fake::report().collectives, ranks * steps) << out;
       EXPECT_EQ(fake::report().destroys, ranks);
       EXPECT_EQ(fake::report().aborts, 0);
     }
@@ -103,6 +103,40 @@ TEST_F(GpuRun, MakesItsSamplesOnTheGpu) {
   testing::internal::CaptureStderr();
   run(processor, 1);
   EXPECT_EQ(testing::internal::GetCapturedStderr().find("makes the samples"), std::string::npos);
+}
+
+TEST_F(GpuRun, TakesTheOptimisersStepOnTheGpuWithTheBytesOfTheHosts) {
+  // A gradient that a hook has seen is added, and its step taken, on the host.
+  const Hooks on_host{.tamper = [](std::int64_t, std::int64_t, std::span<float>) {}};
+  const auto expect_equal = [&](const std::string& name, Settings chosen) {
+    chosen.votes = 1;  // what is left shows any difference
+    chosen.out = folder_ / (name + "-host");
+    run(chosen, 1, on_host);
+    chosen.out = folder_ / (name + "-gpu");
+    chosen.threads = 2;
+    run(chosen, 1);
+    EXPECT_EQ(bytes(name + "-gpu"), bytes(name + "-host")) << name;
+  };
+  expect_equal("adam", settings("adam"));
+  Settings clipped = settings("clipped");
+  clipped.adam.clip = 0.01;
+  clipped.adam.weight_decay = 0.1;
+  clipped.adam.freeze = Freeze::encoder;
+  clipped.warmup = 3;
+  expect_equal("clipped", clipped);
+  Settings descent = settings("descent");
+  descent.optimizer = OptimizerKind::sgd;
+  descent.sgd.clip = 0.01;
+  expect_equal("descent", descent);
+}
+
+TEST_F(GpuRun, ACheckpointHoldsWhatIsOnTheGpu) {
+  // The optimiser's moments and weights come back with it, on the processor too.
+  const Settings resumed = settings("resumed");
+  EXPECT_THROW(run(resumed, 1, {.stop_after_step = 4}), base::Stopped);
+  const Hooks on_host{.tamper = [](std::int64_t, std::int64_t, std::span<float>) {}};
+  run(resumed, 1, on_host);
+  EXPECT_EQ(bytes("resumed"), reference());
 }
 
 TEST_F(GpuRun, ComesCloseToTheProcessorsWeights) {

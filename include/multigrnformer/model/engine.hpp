@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "multigrnformer/model/device_weights.hpp"
 #include "multigrnformer/model/fixed_point.hpp"
 #include "multigrnformer/model/held_samples.hpp"
 #include "multigrnformer/model/parameters.hpp"
@@ -90,6 +91,13 @@ class Engine {
   /// was added, so that it may be reduced in place there before finish() fetches it. Empty for engines that
   /// add in the host's memory.
   virtual std::span<std::uint64_t> device_sum(FixedPointSum& sum);
+
+  /// Weights with `moments` (1 or 2) moments on this engine's GPU; null for engines that have none, or whose
+  /// sum is not there (device_sum).
+  virtual std::shared_ptr<DeviceWeights> make_device_weights(int /*moments*/) { return nullptr; }
+  /// From now on accumulate() reads these weights, of an engine of the same kind on the same GPU, whatever
+  /// its argument holds; the other calls do not.
+  virtual void use_weights(std::shared_ptr<const DeviceWeights> /*weights*/) {}
 
   /// predict(), with a look at every head on the way: by sample, layer and head, as training computes them.
   /// Visits none where heads are wider than a column, or where no way is chosen by the values (reference,

@@ -50,6 +50,7 @@ class Adam final : public Optimizer {
 
   void mask(std::size_t first, std::span<float> gradient) const override;
   void update(std::size_t first, std::span<const float> gradient, std::span<float> weights) override;
+  std::vector<model::WeightGroup> groups(std::size_t weights) const override;
 
  private:
   void set_rates(double rate_factor) override;

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "multigrnformer/base/large_array.hpp"
+#include "multigrnformer/model/device_weights.hpp"
 #include "multigrnformer/model/parameters.hpp"
 
 namespace mgrn::train {
@@ -48,6 +50,9 @@ class Optimizer {
   /// Weights and moments from value `first` of the model on, as many as there are in `gradient`. Parts that
   /// do not overlap may be updated at once by several threads.
   virtual void update(std::size_t first, std::span<const float> gradient, std::span<float> weights) = 0;
+  /// What update() does to which weights in the step that was begun, for who does it elsewhere
+  /// (model::DeviceWeights), the same in every bit. `weights` is the number of all.
+  virtual std::vector<model::WeightGroup> groups(std::size_t weights) const = 0;
 
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }  ///< on resume

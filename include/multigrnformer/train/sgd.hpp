@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "multigrnformer/model/parameters.hpp"
 #include "multigrnformer/train/optimizer.hpp"
@@ -28,6 +29,7 @@ class Sgd final : public Optimizer {
   Sgd(const SgdOptions& options, std::span<float> velocity);
 
   void update(std::size_t first, std::span<const float> gradient, std::span<float> weights) override;
+  std::vector<model::WeightGroup> groups(std::size_t weights) const override;
 
  private:
   void check() const;

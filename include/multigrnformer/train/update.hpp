@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What leads from the micro-batches' gradients to the next weights: their sum over all threads and ranks, and
-// the optimiser's step. Both ways give the same bits, which do not depend on the number of threads and ranks:
+// the optimiser's step. All ways give the same bits, which do not depend on the number of threads and ranks:
 //
 //   sliced  exact sums in memory that the ranks of a node share. Every thread of every rank adds up its
 //           slice of the gradient over the sums of all of them and takes the optimiser's step on it; moments
 //           are held once per node, and new weights travel 4 bytes each. Nodes exchange one message each.
-//   whole   each rank reduces the whole gradient over the communicator (floats, GPUs) and takes the whole
-//           step.
+//   device  exact sums, weights and moments in the memory of a GPU for each rank, which takes the whole step
+//           there. The host holds weights and moments only after store().
+//   whole   each rank reduces the whole gradient over the communicator (floats, and GPUs of engines that hold
+//           no weights) and takes the whole step.
 //
 // A step: each thread starts its sum(), adds the micro-batches that next_unit() gives it and close()s it; the
 // ranks meet in a collective; then reduce() and, where its outcome is usable, apply().
@@ -50,7 +52,8 @@ class Update {
 
   /// The optimiser's steps so far.
   virtual std::int64_t steps() const = 0;
-  /// Into state's moments and count of steps; its weights are always up to date. On any rank.
+  /// Into state: weights, which only a device update keeps to itself until then, moments and count of steps.
+  /// On any rank.
   virtual void store(TrainingState& state) const = 0;
 };
 
@@ -58,6 +61,11 @@ class Update {
 /// on. Team and state must outlive the update. Throws UsageError for illegal options of the optimiser.
 std::unique_ptr<Update> make_sliced_update(ComputeTeam& team, TrainingState& state, const Settings& settings,
                                            comm::Communicator& communicator);
+/// Collective. Null where the engines hold no weights on a GPU; else exact, and for micro-batches that the
+/// engine adds itself. `between_gpus` is null for a single rank.
+std::unique_ptr<Update> make_device_update(ComputeTeam& team, TrainingState& state, const Settings& settings,
+                                           comm::Communicator& communicator,
+                                           comm::DeviceCommunicator* between_gpus);
 /// `between_gpus` may be null: gradients then go over the communicator.
 std::unique_ptr<Update> make_whole_update(ComputeTeam& team, TrainingState& state, const Settings& settings,
                                           comm::Communicator& communicator,

@@ -110,6 +110,9 @@ class CudaDevice : public CudaMemory {
   void download(void* to, const void* from, std::size_t bytes) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "copying from the device");
   }
+  void copy(void* to, const void* from, std::size_t bytes) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copying on the device");
+  }
   void zero(void* place, std::size_t bytes) {
     check(cudaMemsetAsync(place, 0, bytes, stream()), "cudaMemsetAsync");
   }

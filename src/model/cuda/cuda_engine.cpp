@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <initializer_list>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -72,6 +73,102 @@ class CudaColumns final : public HeldColumns {
  private:
   HeldTable* table_;
   const Api& api_;
+};
+
+void check(int failed, const Message& message) {
+  if (failed != 0) {
+    throw base::InternalError(
+        {.what = "the GPU failed",
+         .got = message.text,
+         .hint = "Look into the system's log for the device, or set train.device to cpu."});
+  }
+}
+
+UpdateGroup plain(const WeightGroup& group) {
+  return {.first = static_cast<std::int64_t>(group.first),
+          .last = static_cast<std::int64_t>(group.last),
+          .rule = group.rule == WeightGroup::Rule::frozen ? kRuleFrozen
+                  : group.rule == WeightGroup::Rule::adam ? kRuleAdam
+                                                          : kRuleDescent,
+          .weight_decay = group.weight_decay,
+          .one_minus_beta1 = group.one_minus_beta1,
+          .beta2 = group.beta2,
+          .one_minus_beta2 = group.one_minus_beta2,
+          .step_size = group.step_size,
+          .root_correction = group.root_correction,
+          .epsilon = group.epsilon,
+          .rate = group.rate,
+          .momentum = group.momentum};
+}
+
+class CudaWeights final : public DeviceWeights {
+ public:
+  CudaWeights(std::size_t count, int moments, int gpu, const Api& api)
+      : count_(count), moments_(moments), api_(api) {
+    Message message{};
+    weights_ = api.make_weights(static_cast<std::int64_t>(count), moments, gpu, &message);
+    check(weights_ == nullptr ? 1 : 0, message);
+  }
+  ~CudaWeights() override { api_.drop_weights(weights_); }
+  const Weights* weights() const { return weights_; }
+
+  void put(std::span<const float> weights, std::span<const float> first_moment,
+           std::span<const float> second_moment) override {
+    require({weights.size(), first_moment.size()});
+    require({second_moment.size() + (moments_ > 1 ? 0 : count_)});
+    Message message{};
+    check(api_.put_weights(weights_, weights.data(), first_moment.data(), second_moment.data(), &message),
+          message);
+  }
+  void fetch(std::span<float> weights, std::span<float> first_moment,
+             std::span<float> second_moment) const override {
+    require({weights.size(), first_moment.size()});
+    require({second_moment.size() + (moments_ > 1 ? 0 : count_)});
+    Message message{};
+    check(api_.fetch_weights(weights_, weights.data(), first_moment.data(), second_moment.data(), &message),
+          message);
+  }
+  void add(std::span<std::uint64_t> to, std::span<const std::uint64_t> from) override {
+    require({to.size(), from.size()});
+    Message message{};
+    check(api_.add_sums(weights_, to.data(), from.data(), &message), message);
+  }
+  void take_gradient(std::span<const std::uint64_t> sum, std::uint64_t additions, int scale, double divisor,
+                     std::span<const WeightGroup> groups) override {
+    require({sum.size()});
+    std::vector<UpdateGroup> all;
+    for (const WeightGroup& group : groups) all.push_back(plain(group));
+    Message message{};
+    check(api_.take_gradient(weights_, sum.data(), additions, std::ldexp(1.0, -scale) / divisor, all.data(),
+                             static_cast<int>(all.size()), &message),
+          message);
+  }
+  void squares(std::span<double> of_blocks) override {
+    require({of_blocks.size() + count_ - (count_ + kBlock - 1) / kBlock});
+    Message message{};
+    check(api_.squares(weights_, of_blocks.data(), &message), message);
+  }
+  void step(float clip_factor) override {
+    Message message{};
+    check(api_.move_weights(weights_, clip_factor, &message), message);
+  }
+
+ private:
+  void require(std::initializer_list<std::size_t> sizes) const {
+    for (const std::size_t size : sizes) {
+      if (size != count_) {
+        throw base::InternalError({.what = "weights on the GPU were handed values of another number",
+                                   .expected = std::to_string(count_),
+                                   .got = std::to_string(size),
+                                   .hint = "Report this as a defect of the program."});
+      }
+    }
+  }
+
+  std::size_t count_;
+  int moments_;
+  const Api& api_;
+  Weights* weights_ = nullptr;
 };
 
 constexpr std::size_t kCellSetBlock = 32;  // bytes
@@ -188,12 +285,24 @@ class CudaEngine final : public Engine {
     return {out.loss, out.live_hidden};
   }
 
+  std::shared_ptr<DeviceWeights> make_device_weights(int moments) override {
+    return std::make_shared<CudaWeights>(layout_.values().size(), moments, gpu_, api_);
+  }
+
+  void use_weights(std::shared_ptr<const DeviceWeights> weights) override {
+    weights_on_device_ = std::static_pointer_cast<const CudaWeights>(std::move(weights));
+  }
+
   // The sum stays on the device until finish(): per micro-batch only the loss and two counts come back.
   StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                             FixedPointSum& sum) override {
     check_micro_batch(shape_, parameters, batch, layout_.values(), micro_batch_, dropout_ > 0, true);
     check_sum(sum);
-    const StepInputs in = prepare(parameters, batch);
+    StepInputs in = prepare(parameters, batch);
+    if (weights_on_device_ != nullptr) {
+      in.weights = nullptr;
+      in.held_weights = weights_on_device_->weights();
+    }
     begin(sum);
     StepOutputs out{};
     std::uint32_t largest = 0;
@@ -297,14 +406,6 @@ class CudaEngine final : public Engine {
     }
   }
 
-  static void check(int failed, const Message& message) {
-    if (failed != 0) {
-      throw base::InternalError(
-          {.what = "the GPU failed",
-           .got = message.text,
-           .hint = "Look into the system's log for the device, or set train.device to cpu."});
-    }
-  }
   std::size_t sample_size() const {
     return static_cast<std::size_t>(shape_.cells) * static_cast<std::size_t>(shape_.width);
   }
@@ -334,6 +435,7 @@ class CudaEngine final : public Engine {
   const Api& api_;
   std::vector<float> inputs_, labels_, weights_, logits_;
   std::vector<HeldRow> rows_;
+  std::shared_ptr<const CudaWeights> weights_on_device_;
   std::vector<std::uint32_t> masks_;
   std::vector<std::uint64_t> fetched_;
   bool waiting_ = false;    // the device holds a sum that finish() has to fetch

@@ -3,7 +3,7 @@
 // (module.cu) or its emulation (tests). A Device has
 //   select()                                   makes it the calling thread's device
 //   allocate(bytes), allocate_staging(bytes)   memory of the device, and of the host for transfers; its own
-//   upload, download(to, from, bytes), zero(place, bytes), finish()
+//   upload, download, copy(to, from, bytes), zero(place, bytes), finish(): copy is within the device
 //   launch(body, blocks, threads, shared_bytes), shared_limit()
 //   multiply(a_transposed, b_transposed, m, n, k, a, b, c)   row-major c[m][n] = a b
 //   replay(graph, work)   runs `work`, the same each time for one `graph`: may record and replay it
@@ -23,6 +23,7 @@
 #include "model/cuda/held_table.hpp"
 #include "model/cuda/predictor.hpp"
 #include "model/cuda/step_api.hpp"
+#include "model/cuda/weights.hpp"
 
 namespace mgrn::model::cuda {
 
@@ -188,15 +189,26 @@ class StepOf final : public Step {
     outputs.without_cells = staged_.counts[kWithoutCells];
   }
 
-  /// Into memory that transfers may read at any time. Samples are on their way at once: how they come varies,
-  /// and so is no part of what is recorded.
+  /// Into memory that transfers may read at any time. Weights and samples are on their way at once: how they
+  /// come varies, and so is no part of what is recorded.
   void stage(const StepInputs& inputs) {
-    std::memcpy(staged_.weights, inputs.weights, weights() * sizeof(float));
+    bring_weights(inputs);
     bring_samples(inputs);
     std::memcpy(staged_.sample_weights, inputs.sample_weights, samples() * sizeof(float));
     if (inputs.labels != nullptr) std::memcpy(staged_.labels, inputs.labels, samples() * sizeof(float));
     if (inputs.masks != nullptr)
       std::memcpy(staged_.masks, inputs.masks, mask_count_ * sizeof(std::uint32_t));
+  }
+
+  void bring_weights(const StepInputs& inputs) {
+    if (inputs.held_weights == nullptr) {
+      std::memcpy(staged_.weights, inputs.weights, weights() * sizeof(float));
+      device_.upload(weights_, staged_.weights, weights() * sizeof(float));
+      weights_version_ = 0;
+    } else if (weights_version_ != inputs.held_weights->version) {
+      device_.copy(weights_, inputs.held_weights->place, weights() * sizeof(float));
+      weights_version_ = inputs.held_weights->version;
+    }
   }
 
   void bring_samples(const StepInputs& inputs) {
@@ -219,7 +231,6 @@ class StepOf final : public Step {
   }
 
   void upload_inputs(bool train) {
-    device_.upload(weights_, staged_.weights, weights() * sizeof(float));
     device_.upload(sample_weights_, staged_.sample_weights, samples() * sizeof(float));
     if (!train) return;
     device_.upload(labels_, staged_.labels, samples() * sizeof(float));
@@ -281,6 +292,7 @@ class StepOf final : public Step {
   }
 
   Device device_;
+  std::uint64_t weights_version_ = 0;  // of the held weights that weights_ is a copy of; 0: of none
   StepShape shape_;
   Sizes sizes_;
   std::size_t shared_forward_ = 0, shared_backward_ = 0, mask_count_ = 0;
@@ -372,7 +384,32 @@ const Api* api_of(std::uint32_t version) {
       .sum_place = [](Step* step, std::uint64_t** place,
                       Message* message) { return guarded(message, [&] { *place = step->sum_place(); }); },
       .take_sum = [](Step* step, std::uint64_t* sum,
-                     Message* message) { return guarded(message, [&] { step->take_sum(sum); }); }};
+                     Message* message) { return guarded(message, [&] { step->take_sum(sum); }); },
+      .make_weights = [](std::int64_t count, int moments, int device, Message* message) -> Weights* {
+        Weights* weights = nullptr;
+        guarded(message, [&] { weights = new WeightsOf<Device>(count, moments, device); });
+        return weights;
+      },
+      .drop_weights = [](Weights* weights) { delete weights; },
+      .put_weights =
+          [](Weights* weights, const float* values, const float* first, const float* second,
+             Message* message) { return guarded(message, [&] { weights->put(values, first, second); }); },
+      .fetch_weights =
+          [](Weights* weights, float* values, float* first, float* second, Message* message) {
+            return guarded(message, [&] { weights->fetch(values, first, second); });
+          },
+      .add_sums = [](Weights* weights, std::uint64_t* to, const std::uint64_t* from,
+                     Message* message) { return guarded(message, [&] { weights->add(to, from); }); },
+      .take_gradient =
+          [](Weights* weights, const std::uint64_t* sum, std::uint64_t additions, double factor,
+             const UpdateGroup* groups, int group_count, Message* message) {
+            return guarded(message,
+                           [&] { weights->take_gradient(sum, additions, factor, groups, group_count); });
+          },
+      .squares = [](Weights* weights, double* of_blocks,
+                    Message* message) { return guarded(message, [&] { weights->squares(of_blocks); }); },
+      .move_weights = [](Weights* weights, float clip_factor,
+                         Message* message) { return guarded(message, [&] { weights->step(clip_factor); }); }};
   return version == kApiVersion ? &api : nullptr;
 }
 

@@ -57,11 +57,27 @@ struct HeldRow {
   std::int32_t reordered;
 };
 
+/// How consecutive weights move (model/device_weights.hpp WeightGroup).
+inline constexpr std::int32_t kRuleFrozen = 0, kRuleAdam = 1, kRuleDescent = 2;
+struct UpdateGroup {
+  std::int64_t first, last;
+  std::int32_t rule;
+  float weight_decay;
+  float one_minus_beta1, beta2, one_minus_beta2, step_size, root_correction, epsilon;
+  float rate, momentum;
+};
+/// The bits of 1.5 * 2^52 (model/fixed_point.hpp).
+inline constexpr std::uint64_t kFixedPointBiasBits = 0x4338000000000000ull;
+
+/// Weights, moments and a mean gradient in the memory of a device.
+struct Weights;
+
 /// One micro-batch, in the caller's memory.
 struct StepInputs {
-  const float* weights = nullptr;  ///< [shape.weights]
-  const float* inputs = nullptr;   ///< [samples][cells][width]; null where rows are held
-  const HeldRow* held = nullptr;   ///< [held_count], the other rows are padding; null where inputs are given
+  const float* weights = nullptr;         ///< [shape.weights]; null where they are held
+  const Weights* held_weights = nullptr;  ///< null where weights are given
+  const float* inputs = nullptr;          ///< [samples][cells][width]; null where rows are held
+  const HeldRow* held = nullptr;  ///< [held_count], the other rows are padding; null where inputs are given
   std::int32_t held_count = 0;
   const float* labels = nullptr;          ///< [samples]; null for predictions
   const float* sample_weights = nullptr;  ///< [samples]; 0: padding, not looked at
@@ -102,6 +118,19 @@ struct Api {
                     std::uint32_t* largest, Message* message);
   int (*sum_place)(Step* step, std::uint64_t** place, Message* message);
   int (*take_sum)(Step* step, std::uint64_t* sum, Message* message);
+  /// Weights with one or two moments, all of them `count` floats, on device number `device`; null, and a
+  /// message, where its memory is short. What they do: model/device_weights.hpp. Pointers to sums are
+  /// sum_place's, of the same device.
+  Weights* (*make_weights)(std::int64_t count, int moments, int device, Message* message);
+  void (*drop_weights)(Weights* weights);
+  int (*put_weights)(Weights* weights, const float* values, const float* first, const float* second,
+                     Message* message);
+  int (*fetch_weights)(Weights* weights, float* values, float* first, float* second, Message* message);
+  int (*add_sums)(Weights* weights, std::uint64_t* to, const std::uint64_t* from, Message* message);
+  int (*take_gradient)(Weights* weights, const std::uint64_t* sum, std::uint64_t additions, double factor,
+                       const UpdateGroup* groups, int group_count, Message* message);
+  int (*squares)(Weights* weights, double* of_blocks, Message* message);
+  int (*move_weights)(Weights* weights, float clip_factor, Message* message);
 };
 
 using ApiFunction = const Api* (*)(std::uint32_t version);
