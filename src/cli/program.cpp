@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -30,6 +31,12 @@ void keep_standard_streams() {
       ::open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
     }
   }
+}
+
+// A parent that ignores SIGCHLD hands that down. The kernel then collects children by itself, and whoever
+// waits for one (tasks of their own process, gnuplot, squeue) never hears how it ended.
+void keep_children() {
+  std::signal(SIGCHLD, SIG_DFL);
 }
 
 void report(const base::Error& error) {
@@ -91,6 +98,7 @@ int run_on_rank(const std::vector<std::string>& arguments, comm::Communicator& w
 
 int run_program(int argc, char** argv, const Drill& drill) {
   keep_standard_streams();
+  keep_children();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   // First of all: a signal that came before would end the program as a crash, and the job with it.
   base::watch_stop_signals();

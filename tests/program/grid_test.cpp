@@ -469,6 +469,18 @@ TEST_F(Grid, AStopSignalIsPassedOnToIsolatedTasks) {
   expect_undisturbed();
 }
 
+// A parent that ignores SIGCHLD hands that down: no task was seen to end, and no signal ended the waiting.
+TEST_F(Grid, IsolatedTasksAreSeenToEndUnderAParentThatIgnoresItsChildren) {
+  plan();
+  const std::string name = "data.human.simulate";
+  Background run("env --ignore-signal=CHLD " + program_path() + " grid run --isolate --out '" +
+                     out().string() + "' --task " + std::to_string(index_of(name)),
+                 file("ignored.log"));
+  ASSERT_TRUE(wait_until([&] { return run.ended(); }, 60)) << run.output();
+  EXPECT_EQ(run.wait(), 0) << run.output();
+  EXPECT_EQ(states(out()).at(name), "done");
+}
+
 TEST_F(Grid, TheShippedSmokeGridMakesItsDataAndItsResults) {
   const auto result = grid("run", out(),
                            {"--config", mgrn::test::source_path("configs/smoke.ini"), "--train.epochs", "1",
