@@ -10,6 +10,7 @@
 #include <set>
 
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/base/json.hpp"
 
 namespace mgrn::cli {
 namespace {
@@ -106,6 +107,29 @@ std::map<std::string, std::string> read_command_line(const std::vector<std::stri
   return values;
 }
 
+// A run's records are JSON, which is UTF-8: better refused now than after the work, when the first is
+// written.
+void require_utf8(const std::string& name, const std::string& value, const std::string& file) {
+  const base::Json text = value;
+  try {
+    static_cast<void>(text.dump());
+  } catch (const base::Json::type_error&) {
+    throw base::UsageError(
+        {.what = name + " holds bytes that are not UTF-8",
+         .file = file,
+         .expected = "UTF-8",
+         .got = text.dump(-1, ' ', false, base::Json::error_handler_t::replace),
+         .hint = "rename the file or folder, or reach it through a link with another name"});
+  }
+}
+
+void require_utf8(const KeyTable& table) {
+  for (const auto& key : table.keys()) {
+    const std::string value = key.get();
+    require_utf8(key.name, key.path ? rebase_paths(value, std::filesystem::current_path()) : value, "");
+  }
+}
+
 // Defaults that follow from other keys.
 void complete_shape(Config& config) {
   const auto& given = config.given;
@@ -152,7 +176,9 @@ std::map<std::string, std::string> read_ini(const std::filesystem::path& file) {
     const options::options_description none;
     const auto parsed = options::parse_config_file(stream, none, true);
     for (const auto& option : parsed.options) {
-      if (!values.emplace(option.string_key, option.value.empty() ? "" : option.value.front()).second) {
+      const std::string value = option.value.empty() ? "" : option.value.front();
+      require_utf8(option.string_key, value, file.string());
+      if (!values.emplace(option.string_key, value).second) {
         throw_twice(option.string_key, file.string());
       }
     }
@@ -227,6 +253,7 @@ void parse(const std::vector<std::string>& arguments, Invocation& invocation) {
     table.find(name)->set(value);
     config.given.insert(name);
   }
+  require_utf8(table);
   complete_shape(config);
   if (!config.given.contains("train.seed")) {
     config.train.seed = config.train.split.seed;

@@ -50,6 +50,19 @@ TEST(Parse, RelativePathsInAConfigBelongToItsFolder) {
   EXPECT_EQ(config.train.networks[0], folder.path().parent_path() / "n.csv");
 }
 
+// A Latin-1 name ended the run as a defect of the program when its first record was written, after the work.
+TEST(Parse, NamesThatAreNotUtf8AreRefusedBeforeTheWork) {
+  const TemporaryDirectory folder;
+  const std::string message = usage_message({"train", "--out", "caf\xe9"});
+  EXPECT_NE(message.find("out holds bytes that are not UTF-8"), std::string::npos) << message;
+  EXPECT_NE(message.find("caf\xef\xbf\xbd"), std::string::npos) << message;
+  std::ofstream(folder / "c.ini") << "[data]\ndataset = caf\xe9.h5\n";
+  const std::string in_config = usage_message({"train", "--config", (folder / "c.ini").string()});
+  EXPECT_NE(in_config.find("data.dataset holds bytes"), std::string::npos) << in_config;
+  EXPECT_NE(in_config.find("c.ini"), std::string::npos) << in_config;
+  EXPECT_EQ(parsed({"train", "--out", "caf\xc3\xa9"}).out, "caf\xc3\xa9");
+}
+
 TEST(Parse, OneConfigMayServeSeveralCommandsButNoKeyMayBeUnknownToAll) {
   const TemporaryDirectory folder;
   std::ofstream(folder / "c.ini") << "[prepare]\nqc = none\n[train]\nepochs = 4\n";
