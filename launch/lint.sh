@@ -63,7 +63,8 @@ done
 ((${#known[@]})) || fail "none of these files is compiled in $MGRN_BUILD" "Name sources (.cpp) below src/."
 printf '%s\0' "${known[@]}" |
   xargs -0 -n 1 -P "$(build_jobs)" "$tidy" -p "$MGRN_BUILD" --quiet --warnings-as-errors='*' \
-    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument 2> >(grep -v 'warnings\? generated\.$' >&2) ||
+    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument \
+    --extra-arg=-Wno-ignored-attributes 2> >(grep -v 'warnings\? generated\.$' >&2) ||
   failed+=(clang-tidy)
 
 ((${#failed[@]} == 0)) || fail "findings of ${failed[*]} above" "Mend them, or exclude a check with its reason in .clang-tidy."

@@ -165,7 +165,7 @@ class ScoringRun {
       sort_and_unite(targets, regulators);
       genes = std::move(targets);
     });
-    return Expression(*dataset, genes, rp, communicator_);
+    return {*dataset, genes, rp, communicator_};
   }
 
   base::Json score(const train::Source& source, const fs::path& matrices) {

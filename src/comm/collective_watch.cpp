@@ -13,10 +13,10 @@
 namespace mgrn::comm {
 namespace {
 
-constexpr double kBetweenLooks_s = 0.05;
-constexpr double kMostBetweenLooks_s = 1.0;  // longer: this process was stopped, and all others may have been
-constexpr double kWarnAt = 0.25;             // of the limit
-constexpr std::size_t kMostNamed = 8;        // in the message; collectives.txt names all
+constexpr double kSecondsBetweenLooks = 0.05;
+constexpr double kMostSecondsPassed = 1.0;  // longer: this process was stopped, and all others may have been
+constexpr double kWarnAt = 0.25;            // of the limit
+constexpr std::size_t kMostNamed = 8;       // in the message; collectives.txt names all
 
 enum class Kind : std::uint32_t { question, answer };
 
@@ -145,11 +145,11 @@ void CollectiveWatch::waiting() {
   }
   const auto now = Clock::now();
   const double passed = std::chrono::duration<double>(now - last_look_).count();
-  if (passed < kBetweenLooks_s) {
+  if (passed < kSecondsBetweenLooks) {
     return;
   }
   last_look_ = now;
-  waited_s_ += std::min(passed, kMostBetweenLooks_s);
+  waited_s_ += std::min(passed, kMostSecondsPassed);
   answer_letters();
   if (members_ == nullptr) {
     return;  // at the end of the program, where the session waits for as long as it takes

@@ -36,6 +36,8 @@ class CollectiveWatch final : public WaitObserver {
   /// `hosts`: of every rank of the session. `end_job` does not return.
   CollectiveWatch(int rank, std::vector<std::string> hosts, std::unique_ptr<SideChannel> channel,
                   std::function<void(base::ExitCode)> end_job);
+  CollectiveWatch(const CollectiveWatch&) = delete;
+  CollectiveWatch& operator=(const CollectiveWatch&) = delete;
   ~CollectiveWatch() override;
 
   void configure(const WatchSettings& settings);

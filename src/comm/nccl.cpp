@@ -152,6 +152,8 @@ class NcclCommunicator final : public DeviceCommunicator {
     }
   }
 
+  NcclCommunicator(const NcclCommunicator&) = delete;
+  NcclCommunicator& operator=(const NcclCommunicator&) = delete;
   ~NcclCommunicator() override {
     try {
       if (std::uncaught_exceptions() == exceptions_) {

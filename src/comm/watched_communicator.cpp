@@ -37,7 +37,7 @@ void WatchedCommunicator::compare(const CollectiveRecord& mine) {
            .got = describe(theirs),
            .hint = "this is a defect: please report it with the command line"});
       error.set_rank(members_[rank]);
-      throw error;
+      throw std::move(error);
     }
   }
 }
@@ -64,10 +64,13 @@ template <typename Call>
 auto WatchedCommunicator::watched(const Kind& kind, Call&& call) {
   const CollectiveRecord record = enter(kind);
   struct Inside {
-    CollectiveWatch& watch;
+    explicit Inside(CollectiveWatch& its_watch) : watch(its_watch) {}
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
     ~Inside() { watch.leave(); }
+    CollectiveWatch& watch;
   };
-  const Inside inside{*watch_};
+  const Inside inside(*watch_);
   try {
     return call();
   } catch (const base::CommunicationError& error) {

@@ -35,7 +35,7 @@ class WatchedCommunicator final : public Communicator {
   void abort(base::ExitCode code) noexcept override { inner_->abort(code); }
 
   struct Kind {
-    Operation operation;
+    Operation operation = Operation::barrier;
     Element element = Element::none;
     std::uint64_t count = 0;
     int argument = 0;

@@ -88,9 +88,9 @@ formats::EdgeTable read_ranked_list(const std::filesystem::path& file) {
   return table;
 }
 
-BeelineResult evaluate_beeline(const formats::EdgeTable& ranked, std::span<const formats::NamedEdge> edges,
+BeelineResult evaluate_beeline(const formats::EdgeTable& ranked, std::span<const formats::NamedEdge> network,
                                const BeelineOptions& options) {
-  Reference reference(edges);
+  Reference reference(network);
   const Predictions predictions = predictions_of(ranked, reference);
   BeelineResult result;
   result.genes = reference.genes;

@@ -92,7 +92,7 @@ base::Json spread(std::vector<double> values) {
 }  // namespace
 
 Stability evaluate_stability(std::span<const formats::EdgeTable> lists,
-                             std::span<const formats::NamedEdge> edges, const BeelineOptions& options) {
+                             std::span<const formats::NamedEdge> network, const BeelineOptions& options) {
   if (lists.size() < 2) {
     throw base::UsageError({.what = "stability needs several ranked lists",
                             .file = "edges",
@@ -100,7 +100,7 @@ Stability evaluate_stability(std::span<const formats::EdgeTable> lists,
                             .got = std::to_string(lists.size()),
                             .hint = "give --edges A,B,C: the lists of several runs"});
   }
-  Reference reference(edges);
+  Reference reference(network);
   const EarlyUniverse universe(reference, options);
   Stability result{.lists = lists.size(),
                    .universe = universe.pairs,

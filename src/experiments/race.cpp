@@ -20,6 +20,7 @@ double mean_of(const std::vector<double>& values) {
 
 std::set<std::uint64_t> best_points(const std::map<std::uint64_t, double>& means, double keep) {
   std::vector<std::pair<double, std::uint64_t>> order;
+  order.reserve(means.size());
   for (const auto& [point, mean] : means) {
     order.emplace_back(std::isnan(mean) ? -std::numeric_limits<double>::infinity() : mean, point);
   }

@@ -66,6 +66,7 @@ std::vector<Search> searches_of(const Plan& plan, const fs::path& out) {
     }
   }
   std::vector<Search> searches;
+  searches.reserve(by_race.size());
   for (auto& [race, search] : by_race) {
     searches.push_back(std::move(search));
   }

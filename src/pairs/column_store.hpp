@@ -27,9 +27,9 @@ class ColumnStore {
  public:
   ColumnStore() = default;
   /// Collective.
-  ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> genes, const ColumnChoice& choice,
-              comm::Communicator& communicator);
-  ColumnStore(std::uint32_t cells, std::span<const SamplerGene> genes, const ColumnChoice& choice);
+  ColumnStore(const store::Dataset& dataset, std::span<const std::uint32_t> wanted,
+              const ColumnChoice& choice, comm::Communicator& communicator);
+  ColumnStore(std::uint32_t cells, std::span<const SamplerGene> given, const ColumnChoice& choice);
 
   std::uint32_t cells() const { return cells_; }  ///< of the dataset
   std::size_t blocks() const { return blocks_; }  ///< of each cell set

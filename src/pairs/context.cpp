@@ -96,6 +96,7 @@ Context compute(const store::Dataset& dataset, std::span<const std::uint32_t> ge
   if (options.gene) {
     context.genes.resize(genes.size() * static_cast<std::size_t>(kGeneContext));
     std::vector<double> totals;
+    totals.reserve(static_cast<std::size_t>(kGeneContext));
     for (int k = 0; k < kGeneContext; ++k) {
       totals.push_back(std::accumulate(component(k).begin(), component(k).end(), 0.0));
     }

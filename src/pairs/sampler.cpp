@@ -494,6 +494,7 @@ class SamplePipeline {
  private:
   // gather_samples() has seen to it that all sources are of one kind.
   static const Sampler::State& state_of(const SampleRequest& request) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): once a sample, and known already
     return *static_cast<const Sampler*>(request.sampler)->state_;
   }
 

@@ -231,7 +231,7 @@ MGRN_BMI2 void list_bmi2(const CellBlock* a, const CellBlock* b, std::size_t blo
     for (std::uint32_t word = 0; word < 4; ++word) {
       std::uint64_t cells = Combined::of(a[block].words[word], b[block].words[word]);
       std::uint32_t bytes = 8;
-      __m256i first = _mm256_set1_epi32(static_cast<int>(block * 256 + word * 64));
+      __m256i first = _mm256_set1_epi32(static_cast<int>(block * 256 + std::size_t{word} * 64));
       if (word == 0) {
         cells >>= kHeaderBits;
         bytes = 4;
@@ -381,14 +381,14 @@ constexpr SamplerKernels kAvx512{
 
 // AMD's first two Zen generations have bit deposit in microcode, slower than the portable loop.
 bool has_bmi2() {
-  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("popcnt") != 0 &&
-         __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0 &&
-         __builtin_cpu_is("znver1") == 0 && __builtin_cpu_is("znver2") == 0;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") &&
+         !__builtin_cpu_is("znver2");
 }
 bool has_avx512() {
-  return has_bmi2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-         __builtin_cpu_supports("avx512vpopcntdq") != 0;
+  return has_bmi2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vpopcntdq");
 }
 
 #endif

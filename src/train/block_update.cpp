@@ -61,6 +61,7 @@ double BlockUpdate::apply(double rate_factor) {
     });
   } else {
     for_each_block([&](std::size_t block, std::size_t first, std::size_t count) {
+      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): gradient() fills it, and once is enough
       alignas(64) std::array<float, Optimizer::kBlock> room;
       const auto values = gradient(first, std::span(room).first(count));
       optimizer_->mask(first, values);

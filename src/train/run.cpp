@@ -37,8 +37,6 @@
 namespace mgrn::train {
 namespace {
 
-namespace fs = std::filesystem;
-
 std::string job_name(Job job) {
   switch (job) {
     case Job::train:

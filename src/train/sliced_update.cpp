@@ -179,7 +179,7 @@ class SlicedUpdate final : private NodeMemory, public BlockUpdate {
 
   void publish(std::size_t first, std::size_t count) override {
     if (!alone()) {
-      std::ranges::copy(weights().subspan(first, count), new_weights.begin() + first);
+      std::ranges::copy(weights().subspan(first, count), new_weights.subspan(first).begin());
     }
   }
 
@@ -201,7 +201,7 @@ class SlicedUpdate final : private NodeMemory, public BlockUpdate {
       for (std::size_t i = range.first; i < range.last; ++i) {
         const std::size_t first = (i < mine.first ? i : i + (mine.last - mine.first)) * Optimizer::kBlock;
         const std::size_t count = std::min(Optimizer::kBlock, values - first);
-        std::ranges::copy(new_weights.subspan(first, count), weights().begin() + first);
+        std::ranges::copy(new_weights.subspan(first, count), weights().subspan(first).begin());
       }
     });
   }

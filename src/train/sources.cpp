@@ -313,38 +313,38 @@ std::string Task::split_text(bool with_dataset) const {
   return table.text();
 }
 
-LabelledSource load_labelled_source(const Settings& original, comm::Communicator& communicator) {
+LabelledSource load_labelled_source(const Settings& settings, comm::Communicator& communicator) {
   std::map<fs::path, fs::path> originals;
-  const Settings settings = stage_datasets(original, communicator, originals);
+  const Settings staged = stage_datasets(settings, communicator, originals);
   LabelledSource labelled;
   comm::agree(communicator, [&] {
-    labelled.source = load_labels(settings, source_paths(settings, 0), settings.split_file);
+    labelled.source = load_labels(staged, source_paths(staged, 0), staged.split_file);
     labelled.matrices = labelled.source.paths.dataset;
-    labelled.source.paths.dataset = original.datasets.front();
+    labelled.source.paths.dataset = settings.datasets.front();
   });
   return labelled;
 }
 
-Task load_task(const Settings& original, comm::Communicator& communicator) {
+Task load_task(const Settings& settings, comm::Communicator& communicator) {
   std::map<fs::path, fs::path> originals;
-  const Settings settings = stage_datasets(original, communicator, originals);
+  const Settings staged = stage_datasets(settings, communicator, originals);
   Task task;
   comm::agree(communicator, [&] {
-    if (settings.job == Job::pretrain) {
-      task = load_pretraining(settings);
+    if (staged.job == Job::pretrain) {
+      task = load_pretraining(staged);
     } else {
-      task.sources.push_back(load_labels(settings, source_paths(settings, 0), settings.split_file));
+      task.sources.push_back(load_labels(staged, source_paths(staged, 0), staged.split_file));
     }
   });
   for (Source& source : task.sources) {
-    load_samples(settings, source, communicator);
+    load_samples(staged, source, communicator);
     if (const auto found = originals.find(source.paths.dataset); found != originals.end()) {
       source.paths.dataset = found->second;
     }
   }
   comm::agree(communicator, [&] {
     collect_pairs(task);
-    check(settings, task);
+    check(staged, task);
   });
   return task;
 }

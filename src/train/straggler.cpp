@@ -12,15 +12,15 @@ constexpr int kSteps = 20;
 constexpr double kSlow = 3;  // times the fastest rank's time; less is common on shared machines
 // Of the slower rank's time per micro-batch beyond the faster one's: below this a pause of the scheduler
 // decides.
-constexpr double kWorthAWarning_s = 1e-3;
+constexpr double kSecondsWorthAWarning = 1e-3;
 
 constexpr std::int64_t kNothing = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kMostRanks = std::int64_t{1} << 20;
-constexpr double kTick_s = 1e-6;
+constexpr double kTickSeconds = 1e-6;
 constexpr std::int64_t kMostTicks = std::int64_t{1} << 42;
 
 double milliseconds(std::int64_t ticks) {
-  return static_cast<double>(ticks) * kTick_s * 1e3;
+  return static_cast<double>(ticks) * kTickSeconds * 1e3;
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ std::array<std::int64_t, 2> StragglerWatch::contribute(double seconds, std::size
     return {kNothing, kNothing};
   }
   const auto ticks = std::clamp<std::int64_t>(
-      static_cast<std::int64_t>(seconds_ / static_cast<double>(units_) / kTick_s), 1, kMostTicks);
+      static_cast<std::int64_t>(seconds_ / static_cast<double>(units_) / kTickSeconds), 1, kMostTicks);
   // The largest of the first is the slowest rank with its number, of the second the fastest one's time.
   return {ticks * kMostRanks + rank_, -ticks};
 }
@@ -53,7 +53,7 @@ std::string StragglerWatch::conclude(const std::array<std::int64_t, 2>& reduced)
   const std::int64_t rank = reduced[0] % kMostRanks;
   const std::int64_t fastest = -reduced[1];
   const double ratio = static_cast<double>(slowest) / static_cast<double>(fastest);
-  if (ratio < kSlow || static_cast<double>(slowest - fastest) * kTick_s < kWorthAWarning_s ||
+  if (ratio < kSlow || static_cast<double>(slowest - fastest) * kTickSeconds < kSecondsWorthAWarning ||
       rank == named_) {
     return "";
   }

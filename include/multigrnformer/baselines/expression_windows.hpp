@@ -28,6 +28,8 @@ class ExpressionWindows final : public pairs::SampleSource {
   /// There must be at least one window (require_window).
   ExpressionWindows(std::uint32_t cells, std::vector<std::uint32_t> genes, const Read& read, int window,
                     comm::Communicator& communicator);
+  ExpressionWindows(const ExpressionWindows&) = delete;
+  ExpressionWindows& operator=(const ExpressionWindows&) = delete;
   ~ExpressionWindows() override;
 
   std::size_t windows() const;

@@ -31,6 +31,8 @@ class NepdfImages final : public pairs::SampleSource {
   /// Collective. `genes` in any order, repeats allowed. Holds one byte per gene and cell, once per node.
   NepdfImages(std::uint32_t cells, std::vector<std::uint32_t> genes, const Read& read, ImageScale scale,
               comm::Communicator& communicator);
+  NepdfImages(const NepdfImages&) = delete;
+  NepdfImages& operator=(const NepdfImages&) = delete;
   ~NepdfImages() override;
 
   std::size_t sample_size() const override { return kImageBins * kImageBins; }

@@ -71,11 +71,10 @@ struct BeelineResult {
   SignedPrecision repressing;
 };
 
-/// `reference` may hold repeats and self-edges: the first are dropped, a gene that occurs in the second alone
+/// `network` may hold repeats and self-edges: the first are dropped, a gene that occurs in the second alone
 /// still belongs to the universe. Throws DataError when no pair is left, or the list shares no gene with it;
 /// NumericError on a weight that is NaN.
-BeelineResult evaluate_beeline(const formats::EdgeTable& ranked,
-                               std::span<const formats::NamedEdge> reference,
+BeelineResult evaluate_beeline(const formats::EdgeTable& ranked, std::span<const formats::NamedEdge> network,
                                const BeelineOptions& options = {});
 base::Json to_json(const BeelineResult& result);
 

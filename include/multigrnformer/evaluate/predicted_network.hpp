@@ -45,7 +45,7 @@ std::vector<Regulon> regulons(const formats::EdgeTable& table, std::span<const d
 void write_regulons(const std::filesystem::path& file, std::span<const Regulon> regulons,
                     bool with_probability);
 /// `tf,gene,score` and, with probabilities, `probability`: the edges above the cut-off.
-void write_selected_edges(const std::filesystem::path& file, const formats::EdgeTable& table,
+void write_selected_edges(const std::filesystem::path& file, const formats::EdgeTable& edges,
                           std::span<const double> probabilities, const CutOff& cut);
 
 }  // namespace mgrn::evaluate

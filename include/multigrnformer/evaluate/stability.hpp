@@ -34,8 +34,7 @@ struct Stability {
 /// The universe is that of early precision: regulators x genes, or all ordered pairs of the network's genes.
 /// Throws UsageError for fewer than two lists; DataError, NumericError as evaluate_beeline does.
 Stability evaluate_stability(std::span<const formats::EdgeTable> lists,
-                             std::span<const formats::NamedEdge> reference,
-                             const BeelineOptions& options = {});
+                             std::span<const formats::NamedEdge> network, const BeelineOptions& options = {});
 /// Median, mean, standard deviation (n - 1), least and largest over every two lists, and those themselves.
 base::Json to_json(const Stability& stability);
 

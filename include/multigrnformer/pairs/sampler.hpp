@@ -96,6 +96,8 @@ class Sampler final : public SampleSource {
   /// The same from memory, without context features. `dataset_id` enters every sample's name.
   Sampler(const std::string& dataset_id, std::uint32_t cells, std::span<const SamplerGene> genes,
           const SamplerOptions& options);
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
   ~Sampler() override;
 
   const SamplerOptions& options() const;

@@ -42,7 +42,7 @@ EncodedColumns::EncodedColumns(std::uint32_t cells, std::vector<std::uint32_t> g
       encode(values, memory.first(bytes));
       auto* expressed = reinterpret_cast<std::uint64_t*>(memory.data() + column_);
       for (std::size_t cell = 0; cell < values.size(); ++cell) {
-        expressed[cell / kBits] |= std::uint64_t{values[cell] > 0} << (cell % kBits);
+        expressed[cell / kBits] |= std::uint64_t{values[cell] > 0 ? 1U : 0U} << (cell % kBits);
       }
       progress.advance(std::min(ranks, genes_.size() - place));
     }

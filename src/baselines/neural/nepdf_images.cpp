@@ -61,7 +61,7 @@ void nepdf_bins(std::span<const double> values, std::span<std::uint8_t> bins) {
     last += 0.5;
   }
   // numpy.linspace and searchsorted, so that a value on an edge falls to the same side.
-  std::array<double, kImageBins + 1> edges;
+  std::array<double, kImageBins + 1> edges{};
   const double width = (last - first) / static_cast<double>(kImageBins);
   for (std::size_t i = 0; i < edges.size(); ++i) {
     edges[i] = static_cast<double>(i) * width + first;

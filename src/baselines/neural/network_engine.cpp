@@ -58,6 +58,7 @@ void keep_freed_memory() {
 // Leaves over the weights' own memory: nothing is copied. LibTorch writes to no leaf that it only reads.
 std::vector<torch::Tensor> leaves(const model::Parameters& parameters, bool needs_gradient) {
   std::vector<torch::Tensor> weights;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): from_blob() takes no other
   auto* values = const_cast<float*>(parameters.values().data());
   for (const model::ParameterView& view : parameters.views()) {
     weights.push_back(torch::from_blob(values + view.offset, view.shape, torch::kFloat32)

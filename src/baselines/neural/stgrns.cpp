@@ -25,7 +25,7 @@ enum Place : std::uint32_t { positions, attention, attention_output, inner, inne
 
 class StgrnsNetwork final : public Network {
  public:
-  explicit StgrnsNetwork(int window) : width_(2 * window) {}
+  explicit StgrnsNetwork(int window) : width_(std::int64_t{2} * window) {}
 
   std::string name() const override { return "stgrns"; }
 
@@ -50,15 +50,15 @@ class StgrnsNetwork final : public Network {
  private:
   torch::Tensor attend(const std::vector<torch::Tensor>& w, const torch::Tensor& x,
                        const Dropout& dropout) const {
-    const std::int64_t samples = x.size(0), windows = x.size(1);
+    const std::int64_t samples = x.size(0), windows = x.size(1), of_head = width_ / kHeads;
     // (samples, windows, 3 width) -> three of (samples, heads, windows, width of a head)
     const std::vector<torch::Tensor> parts = torch::linear(x, w[0], w[1])
-                                                 .view({samples, windows, 3, kHeads, width_ / kHeads})
+                                                 .view({samples, windows, 3, kHeads, of_head})
                                                  .permute({2, 0, 3, 1, 4})
                                                  .unbind(0);
     torch::Tensor mixed;
     if (dropout.active()) {
-      const double scale = 1.0 / std::sqrt(static_cast<double>(width_ / kHeads));
+      const double scale = 1.0 / std::sqrt(static_cast<double>(of_head));
       const torch::Tensor scores = torch::matmul(parts[0] * scale, parts[1].transpose(-2, -1));
       mixed = torch::matmul(dropout.apply(torch::softmax(scores, -1), attention), parts[2]);
     } else {

@@ -56,6 +56,7 @@ std::vector<FinishedTarget> FinishedTargets::read() const {
     }
   }
   std::vector<FinishedTarget> all;
+  all.reserve(found.size());
   for (auto& [name, target] : found) {
     all.push_back(std::move(target));
   }

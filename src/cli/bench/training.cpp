@@ -246,7 +246,7 @@ class StepsWithCheckpoints {
   };
 
   /// Collective.
-  StepsWithCheckpoints(const Config& config, std::shared_ptr<Setup> setup, comm::Communicator& world)
+  StepsWithCheckpoints(const Config& config, const std::shared_ptr<Setup>& setup, comm::Communicator& world)
       : world_(world),
         temporary_(config.out, world),
         store_(temporary_.path(), 2),

@@ -65,6 +65,7 @@ std::vector<Chart> interval_panels(const std::vector<Placed>& placed) {
   const auto rows = in_order(placed, [](const Placed& item) { return item.row; });
   const auto series = in_order(placed, [](const Placed& item) { return item.series; });
   std::vector<std::size_t> colours;
+  colours.reserve(series.size());
   for (const auto& name : series) {
     colours.push_back(std::find_if(placed.begin(), placed.end(), [&](const Placed& item) {
                         return item.series == name;

@@ -33,6 +33,7 @@ Outcome run_gnuplot(const std::string& commands, const std::string& script) {
     words.push_back(script);
   }
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (auto& word : words) {
     arguments.push_back(word.data());
   }

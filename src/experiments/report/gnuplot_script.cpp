@@ -45,7 +45,7 @@ class Script {
 
   /// A block of lines; returns its name. Empty blocks are an error to gnuplot: callers leave them out.
   std::string block(const std::string& lines) {
-    const std::string name = prefix_ + std::to_string(++blocks_);
+    std::string name = prefix_ + std::to_string(++blocks_);
     data_ += name + " << EOD\n" + lines + "EOD\n";
     return name;
   }

@@ -26,7 +26,8 @@ class HtmlTable {
   };
 
   /// `filter` says what can be typed; empty: no filter.
-  HtmlTable(std::string id, std::string caption, std::vector<Column> columns, std::string filter = "")
+  HtmlTable(const std::string& id, const std::string& caption, std::vector<Column> columns,
+            const std::string& filter = "")
       : columns_(std::move(columns)) {
     if (!filter.empty()) {
       text_ += fmt::format(
@@ -306,7 +307,7 @@ std::string comparisons_part(const PageContent& content) {
                      "setting, AUROC …");
   for (const auto& comparison : content.comparisons) {
     const bool in_full =
-        comparison.metric == &compared_metrics()[0] || comparison.metric == &compared_metrics()[1];
+        comparison.metric == &compared_metrics().front() || comparison.metric == &compared_metrics()[1];
     const auto& rank = comparison.signed_rank;
     table.words(comparison.second).words(comparison.first).words(comparison.metric->name);
     table.number(comparison.mean_difference, fmt::format("{:+.4f}", comparison.mean_difference));
@@ -410,7 +411,7 @@ std::string paper_part(const PageContent& content) {
   std::vector<double> precision_above;
   for (const auto& summary : content.summaries) {
     if (summary.group->strategy == "zero-shot" && summary.random) {
-      if (summary.metric == &compared_metrics()[0]) {
+      if (summary.metric == &compared_metrics().front()) {
         above.push_back(100.0 * (summary.mean - *summary.random));
       } else if (summary.metric == &compared_metrics()[1]) {
         precision_above.push_back(100.0 * (summary.mean - *summary.random));

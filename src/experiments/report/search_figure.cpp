@@ -70,7 +70,8 @@ CurveChart panel(const formats::Table& table, const std::map<double, std::vector
   CurveChart::Curve curve{.name = "mean over folds", .marks = true, .x = {}, .y = {}};
   CurveChart::Curve random{.name = "random", .role = CurveChart::Role::random, .x = {}, .y = {}};
   CurveChart::Curve degree{.name = "degree-only", .role = CurveChart::Role::degree, .x = {}, .y = {}};
-  for (const auto& [value, rows] : by_value) {
+  for (const auto& [value, its_rows] : by_value) {
+    const auto& rows = its_rows;  // Clang before 16 lets no lambda capture the other
     const auto mean_of = [&](const std::string& column) {
       std::vector<double> values;
       for (const std::size_t row : rows) {

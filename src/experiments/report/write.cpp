@@ -40,6 +40,7 @@ std::vector<MissingResult> missing_results(const Plan& plan, const fs::path& out
   }
   std::sort(missing.begin(), missing.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<MissingResult> results;
+  results.reserve(missing.size());
   for (auto& [row, result] : missing) {
     results.push_back(std::move(result));
   }
@@ -96,6 +97,7 @@ std::string write_report(const Plan& plan, const fs::path& out, Pdf pdf) {
   const auto summaries = summarise(groups, shares);
   const auto comparisons = compare_groups(groups);
   std::vector<std::string> explanations;
+  explanations.reserve(groups.size());
   for (const auto& group : groups) {
     explanations.push_back(explain_score(group, marginals_beside(group, groups), shares.of(group)));
   }

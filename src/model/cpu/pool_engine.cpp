@@ -116,7 +116,7 @@ class PoolEngine final : public Engine {
     return activations_.data() +
            (product(row, shape_.layers) + static_cast<std::size_t>(number)) * product(shape_.width, padded_);
   }
-  float* deviations(Aligned<float>& values) { return values.data() + product(shape_.width, rows_); }
+  float* deviations(Aligned<float>& values) const { return values.data() + product(shape_.width, rows_); }
 
   void clear_pooled() { std::fill_n(pooled_.data(), pooled_.size(), 0.0f); }
 

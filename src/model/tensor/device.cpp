@@ -20,17 +20,17 @@ namespace {
 }  // namespace
 
 c10::Device open_device(const std::string& name, int gpu) {
-  if (name != "cuda") return c10::Device(c10::kCPU);
+  if (name != "cuda") return c10::kCPU;
   // Loading it registers its devices; it stays loaded.
-  if (!at::globalContext().hasCUDA() && dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+  if (!at::hasCUDA() && dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* reason = dlerror();
     refuse(reason == nullptr ? "no libtorch_cuda.so" : reason,
            "Install a CUDA build of LibTorch with the libraries it loads, or set train.device to cpu.");
   }
-  if (!at::globalContext().hasCUDA()) {
+  if (!at::hasCUDA()) {
     refuse("LibTorch finds no GPU", "Run where a GPU and its driver are, or set train.device to cpu.");
   }
-  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu));
+  return {c10::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
 }
 
 }  // namespace mgrn::model::tensor

@@ -190,6 +190,7 @@ class TensorEngine final : public Engine {
 
   at::Tensor upload(std::span<const float> values) const {
     // The copy is made before the caller's memory goes: on a CPU by clone(), else by the transfer.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): from_blob() takes no other
     at::Tensor here = at::from_blob(const_cast<float*>(values.data()),
                                     {static_cast<std::int64_t>(values.size())}, at::kFloat);
     return device_.is_cpu() ? here.clone() : here.to(device_);
@@ -236,7 +237,7 @@ class TensorEngine final : public Engine {
   }
   static at::Tensor layer_norm_backward(const at::Tensor& gradient, const Norm& state,
                                         const at::Tensor& weight, const at::Tensor& bias,
-                                        at::Tensor weight_gradient, at::Tensor bias_gradient) {
+                                        const at::Tensor& weight_gradient, const at::Tensor& bias_gradient) {
     const auto [result, dw, db] =
         at::native_layer_norm_backward(gradient, state.residual, {state.residual.size(1)}, state.mean,
                                        state.scale, weight, bias, {true, true, true});
@@ -281,7 +282,10 @@ class TensorEngine final : public Engine {
         .reshape({-1, 3 * shape_.width});
   }
 
-  double query_scale() const { return 1.0 / std::sqrt(static_cast<double>(shape_.width / shape_.heads)); }
+  double query_scale() const {
+    const std::int64_t head_width = shape_.width / shape_.heads;
+    return 1.0 / std::sqrt(static_cast<double>(head_width));
+  }
 
   /// inputs [micro_batch * cells * width] -> [micro_batch, cells * width]
   at::Tensor encode(const at::Tensor& weights, const at::Tensor& inputs, std::span<const std::uint64_t> names,
