@@ -124,10 +124,10 @@ struct MoveWeights {
     const float slope = gradient + c.weight_decay * a.weights[i];
     const float first = a.first[i] + c.one_minus_beta1 * (slope - a.first[i]);
     const float second = a.second[i] * c.beta2 + c.one_minus_beta2 * slope * slope;
-    const float denominator = sqrtf(second) * c.root_correction + c.epsilon;
+    const float denominator = square_root(second) * c.root_correction + c.epsilon;
     a.first[i] = first;
     a.second[i] = second;
-    a.weights[i] = a.weights[i] - c.step_size * (first / denominator);
+    a.weights[i] = a.weights[i] - c.step_size * quotient(first, denominator);
   }
   MGRN_DEVICE void descend(const UpdateGroup& c, std::int64_t i, float gradient) const {
     const float push = c.rate * (gradient + c.weight_decay * a.weights[i]);

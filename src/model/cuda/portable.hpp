@@ -24,6 +24,21 @@ namespace mgrn::model::cuda {
 MGRN_DEVICE float fma(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 }
+/// Correctly rounded, whatever the compiler is told of speed.
+MGRN_DEVICE float square_root(float x) {
+#if defined(__CUDACC__)
+  return __fsqrt_rn(x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
+MGRN_DEVICE float quotient(float a, float b) {
+#if defined(__CUDACC__)
+  return __fdiv_rn(a, b);
+#else
+  return a / b;
+#endif
+}
 MGRN_DEVICE float larger(float a, float b) {
   return a < b ? b : a;
 }
