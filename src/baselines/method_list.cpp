@@ -14,9 +14,9 @@ base::Json PairScorer::facts() const {
 
 const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
-      random_method(),       degree_method(),    pearson_method(),    spearman_method(),
-      coexpression_method(), marginals_method(), embeddings_method(), cnnc_method(),
-      stgrns_method(),       genie3_method(),    grnboost2_method(),
+      random_method(),   degree_method(),       neighbours_method(), pearson_method(),
+      spearman_method(), coexpression_method(), marginals_method(),  embeddings_method(),
+      cnnc_method(),     stgrns_method(),       genie3_method(),     grnboost2_method(),
   };
   return list;
 }

@@ -8,6 +8,7 @@ namespace mgrn::baselines {
 
 Method random_method();
 Method degree_method();
+Method neighbours_method();
 Method pearson_method();
 Method spearman_method();
 Method coexpression_method();

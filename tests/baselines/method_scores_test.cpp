@@ -120,6 +120,10 @@ TEST_F(MethodScores, CoexpressionCountsCells) {
   expect_golden("coexpression", 0);
 }
 
+TEST_F(MethodScores, PathsOfThreeTrainingEdgesEqualNumpysProductOfMatrices) {
+  expect_golden("neighbours", 1e-14);
+}
+
 TEST_F(MethodScores, BoostedTreesOnMarginalsAndEmbeddingsEqualScikitLearns) {
   expect_golden("marginals", 1e-6);
   expect_golden("embeddings", 1e-6);
@@ -135,7 +139,7 @@ TEST_F(MethodScores, AreTheSameBitsOnAnyRanksAndThreads) {
 
 TEST_F(MethodScores, LearnFromTrainingAndValidationPairsAlone) {
   split_.pairs.front().set = pairs::Set::validation;
-  for (const char* name : {"degree", "marginals", "embeddings"}) {
+  for (const char* name : {"degree", "neighbours", "marginals", "embeddings"}) {
     const auto before = weights(name);
     for (std::size_t i = 0; i < 40; ++i) {
       split_.pairs.push_back({.tf = static_cast<std::uint32_t>(i % 12),

@@ -105,7 +105,7 @@ TEST(Baseline, RepeatsHaveSplitsOfTheirOwnAndTheirListsAreComparedForStability) 
 TEST(Baseline, WhatIsWrongIsSaid) {
   const TemporaryDirectory folder;
   expect_refused(run_program(baseline("pearsn", folder / "run")), 64,
-                 "expected one of random, degree, pearson");
+                 "expected one of random, degree, neighbours, pearson");
   expect_refused(run_program({"baseline", "--out", "run"}), 64, "method is missing");
   expect_refused(run_program(baseline("pearson", folder / "run", {"--data.precision", "int8"})), 64,
                  "data.precision");

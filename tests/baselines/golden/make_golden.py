@@ -65,6 +65,15 @@ def methods():
         seen = np.array([np.concatenate([features[tf], features[gene]]) for tf, gene in labelled])
         return classifier(rounds).fit(seen, labels).predict_proba(rows)[:, 1].tolist()
 
+    def paths():
+        edges = np.zeros((genes, genes))
+        for (tf, gene), label in zip(labelled, labels):
+            edges[tf, gene] = label
+        scale = np.sqrt(np.maximum(np.outer(edges.sum(axis=1), edges.sum(axis=0)), 1))
+        weighted = edges / scale
+        three = weighted @ weighted.T @ weighted
+        return [float(three[tf, gene]) for tf, gene in pairs]
+
     def correlated(correlation):
         with np.errstate(all="ignore"):
             found = [correlation(values[tf], values[gene])[0] if values[tf].std() > 0 and values[gene].std() > 0
@@ -84,7 +93,8 @@ def methods():
             "pairs": pairs, "labelled": [[tf, gene, label] for (tf, gene), label in zip(labelled, labels)],
             "weights": {"pearson": correlated(stats.pearsonr), "spearman": correlated(stats.spearmanr),
                         "coexpression": [int(((counts[tf] > 0) & (counts[gene] > 0)).sum()) for tf, gene in pairs],
-                        "marginals": learned(marginals), "embeddings": learned(embeddings)}}
+                        "marginals": learned(marginals), "embeddings": learned(embeddings),
+                        "neighbours": paths()}}
 
 
 def boosting():
