@@ -21,7 +21,7 @@ TEST(Statements, SayThatAScoreLiesBelowWhatDegreesAloneReach) {
   MadeGrid grid(folder.path());
   grid.add({.run = 1, .auroc = 0.56, .degree_auroc = 0.84, .within_tf_auroc = 0.49});
   grid.add({.run = 2, .auroc = 0.58, .degree_auroc = 0.86, .within_tf_auroc = 0.51});
-  EXPECT_EQ(explain_score(groups_of(grid, folder).front(), nullptr, 0.25),
+  EXPECT_EQ(explain_score(groups_of(grid, folder).front(), {}, 0.25),
             "AUROC 0.570 (mean of 2 runs), chance 0.5. Degree-only alone, which never sees expression, "
             "reaches 0.850: "
             "the AUROC of 0.570 lies below it. Among the targets of one TF it is 0.500 (95 % interval 0.344 "
@@ -36,7 +36,7 @@ TEST(Statements, SayHowMuchOfAScoreDegreesExplainAndWhetherTheRestIsMoreThanSpli
     const double wobble = 0.001 * static_cast<double>(run);
     grid.add({.run = run, .auroc = 0.698 + wobble, .degree_auroc = 0.56, .within_tf_auroc = 0.60 + wobble});
   }
-  const std::string text = explain_score(groups_of(grid, folder).front(), nullptr, 0.25);
+  const std::string text = explain_score(groups_of(grid, folder).front(), {}, 0.25);
   EXPECT_NE(text.find("reaches 0.560: 30 % of what lies above chance."), std::string::npos) << text;
   EXPECT_NE(text.find("The 0.140 beyond it (95 % interval 0.137 to 0.143) is more than splits differ by."),
             std::string::npos)
@@ -45,26 +45,32 @@ TEST(Statements, SayHowMuchOfAScoreDegreesExplainAndWhetherTheRestIsMoreThanSpli
   EXPECT_EQ(text.find("no better"), std::string::npos) << text;
 }
 
-TEST(Statements, SetAScoreBesideThatOfTheMarginalsOnTheSamePairs) {
+TEST(Statements, SetAScoreBesideThoseOfTheControlsOnTheSamePairs) {
   const TemporaryDirectory folder;
   MadeGrid grid(folder.path());
   grid.add({.auroc = 0.7, .degree_auroc = 0.8});
   grid.add({.method = "marginals", .auroc = 0.86, .degree_auroc = 0.8});
   grid.add({.setting = "other", .method = "marginals", .auroc = 0.91, .degree_auroc = 0.8});
+  grid.add({.method = "neighbours", .auroc = 0.65, .degree_auroc = 0.8});
   const auto groups = groups_of(grid, folder);
-  const RunGroup* control = marginals_beside(groups[0], groups);
-  ASSERT_EQ(control, &groups[1]);
-  const std::string text = explain_score(groups[0], control, 0.25);
+  const ControlsBeside controls = controls_beside(groups[0], groups);
+  ASSERT_TRUE(controls.marginals != nullptr && controls.neighbours != nullptr);
+  EXPECT_EQ(controls.marginals->mean("auroc"), 0.86);
+  EXPECT_EQ(controls.neighbours->mean("auroc"), 0.65);
+  const std::string text = explain_score(groups[0], controls, 0.25);
   EXPECT_NE(text.find("reach 0.860: the AUROC lies 0.160 below them."), std::string::npos) << text;
-  EXPECT_EQ(marginals_beside(groups[1], groups), nullptr);
-  EXPECT_EQ(explain_score(groups[1], nullptr, 0.25).find("Boosted"), std::string::npos);
+  EXPECT_NE(text.find("see no expression at all, reach 0.650: the AUROC lies 0.050 above them."),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(controls_beside(groups[1], groups).marginals, nullptr);
+  EXPECT_EQ(explain_score(groups[1], {}, 0.25).find("Boosted"), std::string::npos);
 }
 
 TEST(Statements, DoNotMakeMuchOfOneRun) {
   const TemporaryDirectory folder;
   MadeGrid grid(folder.path());
   grid.add({.auroc = 0.7, .degree_auroc = 0.49, .within_tf_auroc = 0.6});
-  const std::string text = explain_score(groups_of(grid, folder).front(), nullptr, 0.25);
+  const std::string text = explain_score(groups_of(grid, folder).front(), {}, 0.25);
   EXPECT_NE(text.find("AUROC 0.700 (one run)"), std::string::npos) << text;
   EXPECT_NE(text.find("it explains nothing of this AUROC. The 0.210 beyond it rests on one run."),
             std::string::npos)

@@ -17,12 +17,17 @@ struct Statements {
   std::vector<std::string> lines;
 };
 
-/// Of one group: its AUROC against degree-only, the marginals' and chance, then within TFs. `marginals`: the
-/// group of that control on the same pairs, or null. `test_share` as in TestShares.
-std::string explain_score(const RunGroup& group, const RunGroup* marginals, double test_share);
-/// The group of the `marginals` control on the same setting and protocol, null where there is none or it is
-/// `group`.
-const RunGroup* marginals_beside(const RunGroup& group, const std::vector<RunGroup>& groups);
+/// Groups of controls on the same pairs; null where the grid has none.
+struct ControlsBeside {
+  const RunGroup* marginals = nullptr;
+  const RunGroup* neighbours = nullptr;
+};
+
+/// Of one group: its AUROC against degree-only, the controls beside it and chance, then within TFs.
+/// `test_share` as in TestShares.
+std::string explain_score(const RunGroup& group, const ControlsBeside& controls, double test_share);
+/// Those on the group's setting and under its protocol, but for the group itself.
+ControlsBeside controls_beside(const RunGroup& group, const std::vector<RunGroup>& groups);
 
 /// Of the whole grid, protocol by protocol: how each method, strategy and omics stands to degree-only and to
 /// chance over settings.

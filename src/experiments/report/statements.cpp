@@ -72,17 +72,15 @@ std::string against_degree(const RunGroup& group, double test_share) {
                                                                : "is no more than splits differ by");
 }
 
-/// The same to the control that knows how each gene is expressed by itself.
-std::string against_marginals(const RunGroup& group, const RunGroup& marginals) {
+/// The same to a control of the grid's own, which is `described`.
+std::string against_control(const RunGroup& group, const RunGroup* beside, const char* described) {
   const double score = group.mean("auroc");
-  const double control = marginals.mean("auroc");
+  const double control = beside == nullptr ? std::nan("") : beside->mean("auroc");
   if (!std::isfinite(control)) {
     return {};
   }
-  return fmt::format(
-      " Boosted trees on how strongly, variably and often each gene is expressed by itself, which see no "
-      "cell with both, reach {:.3f}: the AUROC lies {:.3f} {}.",
-      control, std::fabs(score - control), score > control ? "above them" : "below them");
+  return fmt::format(" {} reach {:.3f}: the AUROC lies {:.3f} {}.", described, control,
+                     std::fabs(score - control), score > control ? "above them" : "below them");
 }
 
 std::string against_chance(const std::vector<double>& values, double test_share) {
@@ -192,14 +190,17 @@ std::string describe(const Protocol& protocol) {
   return text;
 }
 
-const RunGroup* marginals_beside(const RunGroup& group, const std::vector<RunGroup>& groups) {
-  const auto found = std::find_if(groups.begin(), groups.end(), [&](const RunGroup& other) {
-    return other.method == "marginals" && other.setting == group.setting && other.protocol == group.protocol;
-  });
-  return found == groups.end() || group.method == "marginals" ? nullptr : &*found;
+ControlsBeside controls_beside(const RunGroup& group, const std::vector<RunGroup>& groups) {
+  const auto beside = [&](const char* method) {
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const RunGroup& other) {
+      return other.method == method && other.setting == group.setting && other.protocol == group.protocol;
+    });
+    return found == groups.end() || group.method == method ? nullptr : &*found;
+  };
+  return {.marginals = beside("marginals"), .neighbours = beside("neighbours")};
 }
 
-std::string explain_score(const RunGroup& group, const RunGroup* marginals, double test_share) {
+std::string explain_score(const RunGroup& group, const ControlsBeside& controls, double test_share) {
   const auto scores = group.values("auroc");
   if (scores.empty()) {
     return "No AUROC: the test pairs are all of one label.";
@@ -207,9 +208,12 @@ std::string explain_score(const RunGroup& group, const RunGroup* marginals, doub
   std::string text =
       fmt::format("AUROC {:.3f} ({}), chance 0.5. ", evaluate::mean(scores), runs_text(scores.size()));
   text += against_degree(group, test_share);
-  if (marginals != nullptr) {
-    text += against_marginals(group, *marginals);
-  }
+  text +=
+      against_control(group, controls.marginals,
+                      "Boosted trees on how strongly, variably and often each gene is expressed by itself, "
+                      "which see no cell with both,");
+  text += against_control(group, controls.neighbours,
+                          "Paths of three training edges, which see no expression at all,");
   if (const auto within = group.values("within_tf_auroc"); !within.empty()) {
     text += " Among the targets of one TF it is " + against_chance(within, test_share) + ".";
   }

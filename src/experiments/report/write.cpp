@@ -99,7 +99,7 @@ std::string write_report(const Plan& plan, const fs::path& out, Pdf pdf) {
   std::vector<std::string> explanations;
   explanations.reserve(groups.size());
   for (const auto& group : groups) {
-    explanations.push_back(explain_score(group, marginals_beside(group, groups), shares.of(group)));
+    explanations.push_back(explain_score(group, controls_beside(group, groups), shares.of(group)));
   }
   const auto figures = make_figures(groups, out);
   const bool with_pdf = wants_pdf(pdf, !figures.empty());
