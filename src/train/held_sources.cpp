@@ -19,13 +19,17 @@ model::DrawFrom drawn_from(pairs::PairCells rule) {
   return model::DrawFrom::both;
 }
 
-void draw_cells(const pairs::Sampler& sampler, const pairs::SampleName& name, NamedSamples& named) {
-  const std::size_t first = named.cells.size();
-  named.cells.resize(first + static_cast<std::size_t>(sampler.options().cells));
-  if (!sampler.draw(name, std::span(named.cells).subspan(first))) {
+/// Of sample number `index` among `samples` of one size. The first call makes room for all: none moves.
+std::span<const std::uint32_t> draw_cells(const pairs::Sampler& sampler, const pairs::SampleName& name,
+                                          std::size_t index, std::size_t samples, NamedSamples& named) {
+  const auto count = static_cast<std::size_t>(sampler.options().cells);
+  named.cells.resize(samples * count);
+  const auto mine = std::span(named.cells).subspan(index * count, count);
+  if (!sampler.draw(name, mine)) {
     throw base::InternalError(
         {.what = "a sample was asked for of a pair that has none", .hint = "report this as a defect"});
   }
+  return mine;
 }
 
 }  // namespace
@@ -62,7 +66,6 @@ void HeldSources::hold(const pairs::SampleSource& source, model::Engine& engine)
 
 bool HeldSources::name(std::span<const pairs::SampleRequest> requests, NamedSamples& named) const {
   named.samples.clear();
-  named.cells.clear();
   if (held_.empty()) {
     return false;
   }
@@ -80,17 +83,8 @@ bool HeldSources::name(std::span<const pairs::SampleRequest> requests, NamedSamp
                              .order_key = recipe.order_key,
                              .reordered = recipe.reordered});
     if (found->second.wants_cells) {
-      draw_cells(*found->second.sampler, request.name, named);
-    }
-  }
-  // Only now: the memory has moved while it grew.
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    const Held& held = held_.at(requests[i].sampler);
-    if (held.wants_cells) {
-      const auto count = static_cast<std::size_t>(held.sampler->options().cells);
-      named.samples[i].cells = std::span(named.cells).subspan(next, count);
-      next += count;
+      named.samples.back().cells =
+          draw_cells(*found->second.sampler, request.name, named.samples.size() - 1, requests.size(), named);
     }
   }
   return true;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/cell_set_layout.hpp"
 #include "model/checks.hpp"
 #include "model/cpu/exponential_polynomials.hpp"
 #include "model/dropout.hpp"
@@ -139,8 +140,9 @@ class CudaWeights final : public DeviceWeights {
     std::vector<UpdateGroup> all;
     for (const WeightGroup& group : groups) all.push_back(plain(group));
     Message message{};
-    check(api_.take_gradient(weights_, sum.data(), additions, std::ldexp(1.0, -scale) / divisor, all.data(),
-                             static_cast<int>(all.size()), &message),
+    check(api_.take_gradient(weights_, sum.data(), kFixedPointBias * additions,
+                             std::ldexp(1.0, -scale) / divisor, all.data(), static_cast<int>(all.size()),
+                             &message),
           message);
   }
   void squares(std::span<double> of_blocks) override {
@@ -170,8 +172,6 @@ class CudaWeights final : public DeviceWeights {
   const Api& api_;
   Weights* weights_ = nullptr;
 };
-
-constexpr std::size_t kCellSetBlock = 32;  // bytes
 
 std::int32_t number_of(DrawFrom from) {
   return from == DrawFrom::both ? kFromBoth : from == DrawFrom::either ? kFromEither : kFromAll;
@@ -255,7 +255,7 @@ class CudaEngine final : public Engine {
                            .gene_count = static_cast<std::int64_t>(genes.size()),
                            .cells = table.cells,
                            .blocks = static_cast<std::uint32_t>(
-                               table.genes.empty() ? 0 : table.genes[0].cell_set.size() / kCellSetBlock),
+                               table.genes.empty() ? 0 : table.genes[0].cell_set.size() / kCellBlockBytes),
                            .from = number_of(table.from),
                            .atac = table.atac ? 1 : 0};
     Message message{};

@@ -4,16 +4,15 @@
 // one sample.
 #pragma once
 
+#include "model/cell_set_layout.hpp"
 #include "model/cuda/rank_draw.hpp"
 
 namespace mgrn::model::cuda {
 
-inline constexpr std::uint32_t kCellsPerBlock = 224;
-inline constexpr std::uint32_t kHeaderBits = 32;
-
 struct CellBlock {
   std::uint64_t words[4];
 };
+static_assert(sizeof(CellBlock) == kCellBlockBytes);
 
 /// A gene's columns in the memory of the device.
 struct DeviceColumns {

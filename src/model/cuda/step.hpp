@@ -401,10 +401,9 @@ const Api* api_of(std::uint32_t version) {
       .add_sums = [](Weights* weights, std::uint64_t* to, const std::uint64_t* from,
                      Message* message) { return guarded(message, [&] { weights->add(to, from); }); },
       .take_gradient =
-          [](Weights* weights, const std::uint64_t* sum, std::uint64_t additions, double factor,
+          [](Weights* weights, const std::uint64_t* sum, std::uint64_t bias, double factor,
              const UpdateGroup* groups, int group_count, Message* message) {
-            return guarded(message,
-                           [&] { weights->take_gradient(sum, additions, factor, groups, group_count); });
+            return guarded(message, [&] { weights->take_gradient(sum, bias, factor, groups, group_count); });
           },
       .squares = [](Weights* weights, double* of_blocks,
                     Message* message) { return guarded(message, [&] { weights->squares(of_blocks); }); },

@@ -66,9 +66,6 @@ struct UpdateGroup {
   float one_minus_beta1, beta2, one_minus_beta2, step_size, root_correction, epsilon;
   float rate, momentum;
 };
-/// The bits of 1.5 * 2^52 (model/fixed_point.hpp).
-inline constexpr std::uint64_t kFixedPointBiasBits = 0x4338000000000000ull;
-
 /// Weights, moments and a mean gradient in the memory of a device.
 struct Weights;
 
@@ -127,7 +124,7 @@ struct Api {
                      Message* message);
   int (*fetch_weights)(Weights* weights, float* values, float* first, float* second, Message* message);
   int (*add_sums)(Weights* weights, std::uint64_t* to, const std::uint64_t* from, Message* message);
-  int (*take_gradient)(Weights* weights, const std::uint64_t* sum, std::uint64_t additions, double factor,
+  int (*take_gradient)(Weights* weights, const std::uint64_t* sum, std::uint64_t bias, double factor,
                        const UpdateGroup* groups, int group_count, Message* message);
   int (*squares)(Weights* weights, double* of_blocks, Message* message);
   int (*move_weights)(Weights* weights, float clip_factor, Message* message);

@@ -17,7 +17,7 @@ struct Weights {
   virtual void put(const float* weights, const float* first, const float* second) = 0;
   virtual void fetch(float* weights, float* first, float* second) = 0;
   virtual void add(std::uint64_t* to, const std::uint64_t* from) = 0;
-  virtual void take_gradient(const std::uint64_t* sum, std::uint64_t additions, double factor,
+  virtual void take_gradient(const std::uint64_t* sum, std::uint64_t bias, double factor,
                              const UpdateGroup* groups, int group_count) = 0;
   virtual void squares(double* of_blocks) = 0;
   virtual void step(float clip_factor) = 0;
@@ -67,8 +67,8 @@ class WeightsOf final : public Weights {
     device_.finish();
   }
 
-  void take_gradient(const std::uint64_t* sum, std::uint64_t additions, double factor,
-                     const UpdateGroup* groups, int group_count) override {
+  void take_gradient(const std::uint64_t* sum, std::uint64_t bias, double factor, const UpdateGroup* groups,
+                     int group_count) override {
     if (group_count > kMostGroupsOfWeights) {
       throw std::runtime_error("more groups of weights than there is room for");
     }
@@ -76,8 +76,7 @@ class WeightsOf final : public Weights {
     // Kept until the copy is made, which the caller's need not be.
     held_groups_.assign(groups, groups + group_count);
     device_.upload(groups_, held_groups_.data(), held_groups_.size() * sizeof(UpdateGroup));
-    device_.launch(TakeGradient{{count_, sum, kFixedPointBiasBits * additions, factor, groups_, group_count,
-                                 gradient_, squares_}},
+    device_.launch(TakeGradient{{count_, sum, bias, factor, groups_, group_count, gradient_, squares_}},
                    static_cast<int>(blocks()), kThreads, kSquareLanes * sizeof(double));
   }
 

@@ -13,12 +13,10 @@
 #include <map>
 #include <vector>
 
+#include "model/cell_set_layout.hpp"
+
 namespace mgrn::model::tensor {
 namespace {
-
-constexpr std::size_t kBlockBytes = 32;
-constexpr std::uint32_t kBlockCells = 224;
-constexpr std::uint32_t kHeaderBits = 32;
 
 template <typename Value>
 Value read(std::span<const std::byte> bytes, std::size_t index) {
@@ -28,8 +26,9 @@ Value read(std::span<const std::byte> bytes, std::size_t index) {
 }
 
 bool is_member(const HostColumns& gene, std::uint32_t cell) {
-  const std::uint32_t bit = kHeaderBits + cell % kBlockCells;
-  const auto byte = static_cast<unsigned>(gene.cell_set[cell / kBlockCells * kBlockBytes + bit / 8]);
+  const std::uint32_t bit = kHeaderBits + cell % kCellsPerBlock;
+  const auto byte =
+      static_cast<unsigned>(gene.cell_set[cell / kCellsPerBlock * std::size_t{kCellBlockBytes} + bit / 8]);
   return (byte >> (bit % 8) & 1u) != 0;
 }
 
