@@ -97,8 +97,12 @@ void add_keys(KeyTable& table, Config& config) {
       },
       number_text<int>));
   table.integer("batch", config.train.batch, 1, 1 << 20, "samples per step, over all ranks");
+  table.integer("micro-batch", config.train.micro_batch, 1, 1024,
+                "samples computed together, as train.micro_batch");
   table.integer("threads", config.train.threads, 1, 1024, "threads per rank");
-  table.custom(list_key("engine", "auto|linear|quadratic|reference[,...]", "what computes the model",
+  table.text("device", "auto|cpu|cuda", config.train.device,
+             "step: where the model is computed, as train.device");
+  table.custom(list_key("engine", "auto|linear|quadratic|tensor|reference[,...]", "what computes the model",
                         bench.engines, same, same));
   table.text("isa", "auto|avx2|baseline|avx512", config.train.engine.isa, "instruction set of the kernels");
   table.custom(list_key(
@@ -145,8 +149,12 @@ void take_run(Config& config) {
   train::Settings settings = settings_of_finished_run(config.bench.run);
   settings.threads = config.train.threads;
   settings.engine.isa = config.train.engine.isa;
+  settings.device = config.train.device;
   if (config.given.contains("batch")) {
     settings.batch = config.train.batch;
+  }
+  if (config.given.contains("micro-batch")) {
+    settings.micro_batch = config.train.micro_batch;
   }
   if (config.given.contains("reduction")) {
     settings.exact_reduction = config.train.exact_reduction;

@@ -8,7 +8,9 @@ statistics. Batches lie ready in memory: gathering them costs PyTorch nothing he
 
 Variants: `encoder_layer` (nn.TransformerEncoderLayer), `sdpa` (an own layer around
 scaled_dot_product_attention), `sdpa_pad8` (its heads padded to the 8 columns that its kernels like); each also
-`+compile`. `best` tries all of them and goes on with the fastest, `eager` all but the compiled ones.
+`+compile`, and on a GPU `+graphs` (compiled, and replayed as CUDA graphs). `best` tries all of them and goes on with
+the fastest, `eager` all but the compiled ones. On a GPU (`--device cuda`) the batches lie in its memory, matrix products
+are in float32 (no TF32), and a measurement ends when the GPU has finished.
 
 One line of JSON per figure on stdout, as `bench` prints them; what happens goes to stderr.
 """
@@ -25,7 +27,7 @@ import time
 WIDTH, HEADS, INNER = 4, 4, 16
 MICRO_POOL = 4  # batches that take turns
 BASES = ("encoder_layer", "sdpa", "sdpa_pad8")
-VARIANTS = BASES + tuple(base + "+compile" for base in BASES)
+VARIANTS = BASES + tuple(base + "+compile" for base in BASES) + tuple(base + "+graphs" for base in BASES)
 
 
 def parse_arguments():
@@ -39,6 +41,7 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, default=10.0, help="time of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--variant", default="best", choices=("best", "eager", "all") + VARIANTS)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--serve", action="store_true",
                         help="one round for each line of standard input, printed at once; the line is ignored")
     arguments = parser.parse_args()
@@ -47,6 +50,10 @@ def parse_arguments():
             parser.error(f"--{name} must be at least 1")
     if arguments.batch % arguments.ranks:
         parser.error("--batch must be a multiple of --ranks")
+    if arguments.device == "cuda" and arguments.ranks > 1:
+        parser.error("--device cuda is measured on one rank")
+    if arguments.device == "cpu" and arguments.variant.endswith("+graphs"):
+        parser.error("+graphs needs --device cuda")
     if arguments.variant == "all" and (arguments.serve or arguments.ranks > 1):
         parser.error("--variant all neither serves nor runs on several ranks")
     return arguments
@@ -65,6 +72,11 @@ from torch import nn  # noqa: E402
 
 def say(text):
     print(f"peer: {text}", file=sys.stderr, flush=True)
+
+
+def wait():
+    if arguments.device == "cuda":
+        torch.cuda.synchronize()
 
 
 def positions(cells):
@@ -134,7 +146,9 @@ def make_batches(cells, batch):
         low = -0.3 + 0.05 * torch.randn(shape, generator=generator)
         high = torch.exp(0.9 * torch.randn(shape, generator=generator)) - 0.2
         expressed = torch.rand(shape, generator=generator) < 0.35
-        batches.append((torch.where(expressed, high, low).clamp(max=10), torch.arange(batch).remainder(2).float()))
+        inputs = torch.where(expressed, high, low).clamp(max=10)
+        labels = torch.arange(batch).remainder(2).float()
+        batches.append((inputs.to(arguments.device), labels.to(arguments.device)))
     return batches
 
 
@@ -143,7 +157,7 @@ class Training:
         torch.manual_seed(1)
         base, _, compiled = variant.partition("+")
         self.variant = variant
-        self.model = Model(base, arguments.cells, arguments.layers, arguments.hidden)
+        self.model = Model(base, arguments.cells, arguments.layers, arguments.hidden).to(arguments.device)
         predictor = list(self.model.predictor.parameters())
         self.optimiser = torch.optim.Adam([{"params": list(self.model.layers.parameters()), "lr": 3e-3},
                                            {"params": predictor, "lr": 1e-4}], fused=True)
@@ -154,7 +168,7 @@ class Training:
         if arguments.ranks > 1:
             self.call = nn.parallel.DistributedDataParallel(self.model)
         if compiled:
-            self.call = torch.compile(self.call)
+            self.call = torch.compile(self.call, mode="reduce-overhead" if compiled == "graphs" else None)
 
     def step(self):
         inputs, labels = self.batches[self.next % len(self.batches)]
@@ -164,9 +178,11 @@ class Training:
         self.optimiser.step()
 
     def samples_per_second(self, steps):
+        wait()
         start = time.perf_counter()
         for _ in range(steps):
             self.step()
+        wait()
         return steps * arguments.batch / (time.perf_counter() - start)
 
     def warm_up(self, seconds):
@@ -181,7 +197,7 @@ class Training:
 def line_of(variant, figures):
     line = {"stage": "step", "measure": "forward, backward, Adam", "engine": "pytorch/" + variant,
             "cells": arguments.cells, "batch": arguments.batch, "threads": arguments.threads,
-            "ranks": arguments.ranks, "rounds": len(figures), "seconds": arguments.seconds, "unit": "samples/s",
+            "ranks": arguments.ranks, "device": arguments.device, "rounds": len(figures), "seconds": arguments.seconds, "unit": "samples/s",
             "min": min(figures), "median": statistics.median(figures), "max": max(figures)}
     line.update({key: float(f"{line[key]:.6g}") for key in ("min", "median", "max")})
     return json.dumps(line, sort_keys=True, separators=(",", ":"))
@@ -264,10 +280,13 @@ def run_ranks(variant):
 def main():
     torch.set_num_threads(arguments.threads)
     torch.set_num_interop_threads(1)
-    say(f"PyTorch {torch.__version__}, {arguments.threads} threads, {arguments.ranks} ranks")
+    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{arguments.threads} threads"
+    say(f"PyTorch {torch.__version__}, {where}, {arguments.ranks} ranks")
     if arguments.variant in ("all", "best", "eager"):
         ranks, arguments.ranks = arguments.ranks, 1
-        found = try_variants(BASES if arguments.variant == "eager" else VARIANTS, max(0.5, arguments.seconds / 4))
+        names = BASES if arguments.variant == "eager" else [
+            name for name in VARIANTS if arguments.device == "cuda" or not name.endswith("+graphs")]
+        found = try_variants(names, max(0.5, arguments.seconds / 4))
         arguments.ranks = ranks
         best = max(found, key=lambda name: found[name][1])
         names = list(found) if arguments.variant == "all" else [best]

@@ -93,8 +93,13 @@ base::Json instruction_sets() {
 
 base::Json bench_facts(const Config& config, comm::Communicator& world, const std::string& stage,
                        const std::string& measure, const base::Json& engine, int cells) {
-  return {{"stage", stage},       {"measure", measure},          {"engine", engine},
-          {"cells", cells},       {"batch", config.train.batch}, {"threads", config.train.threads},
+  return {{"stage", stage},
+          {"measure", measure},
+          {"engine", engine},
+          {"cells", cells},
+          {"batch", config.train.batch},
+          {"micro_batch", config.train.micro_batch},
+          {"threads", config.train.threads},
           {"ranks", world.size()}};
 }
 

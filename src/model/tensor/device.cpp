@@ -21,8 +21,9 @@ namespace {
 
 c10::Device open_device(const std::string& name, int gpu) {
   if (name != "cuda") return c10::kCPU;
-  // Loading it registers its devices; it stays loaded.
-  if (!at::hasCUDA() && dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+  // Loading it registers its devices; it stays loaded. LibTorch looks for them once, at the first question
+  // after them, and remembers the answer: it must not be asked before.
+  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* reason = dlerror();
     refuse(reason == nullptr ? "no libtorch_cuda.so" : reason,
            "Install a CUDA build of LibTorch with the libraries it loads, or set train.device to cpu.");
