@@ -185,7 +185,7 @@ struct Sampler::State {
   void name_gene(std::uint32_t gene, const std::string& symbol) {
     const std::uint32_t place = columns.place(gene);
     keys.resize(std::max<std::size_t>(keys.size(), place + std::size_t{1}));
-    keys[place] = base::symbol_key(symbol);
+    keys[place] = base::NameHash::digest(base::symbol_key(symbol));
   }
 
   const GeneColumns& at(std::uint32_t gene) const {
@@ -197,7 +197,7 @@ struct Sampler::State {
     }
     return *found;
   }
-  const std::string& key(std::uint32_t gene) const {
+  const base::NameHash::Digest& key(std::uint32_t gene) const {
     at(gene);
     return keys[columns.place(gene)];
   }
@@ -334,8 +334,9 @@ struct Sampler::State {
   SamplerOptions options;
   base::NameHash seeded;  // with what all names of this sampler begin with
   ColumnStore columns;
-  Context context;                // genes in the order of `columns`
-  std::vector<std::string> keys;  // upper case: the same gene has the same samples in every spelling
+  Context context;  // genes in the order of `columns`
+  // Of names in upper case: the same gene has the same samples in every spelling.
+  std::vector<base::NameHash::Digest> keys;
 };
 
 Sampler::Sampler(const store::Dataset& dataset, std::span<const std::uint32_t> genes,

@@ -170,6 +170,17 @@ void warn_of_idle_ranks(const Settings& settings, int ranks) {
              "train.warmup)");
 }
 
+// Each sample of a micro-batch has a multiprocessor for itself: few of them leave most of a GPU idle.
+void advise_on_gpu(const Settings& settings) {
+  constexpr int kFew = 64;
+  if (settings.device == "cuda" && settings.micro_batch < kFew) {
+    base::info("micro-batches of " + std::to_string(settings.micro_batch) +
+               " samples leave most of a GPU idle: several threads use more of it (train.threads, the same "
+               "result), larger micro-batches most (train.micro_batch = 256 with train.batch = 1024, another "
+               "result: see train.scale_learning_rate and train.warmup)");
+  }
+}
+
 void log_task(const Settings& settings, const Task& task, const Identity& identity, int ranks) {
   base::info(job_name(settings.job) + ": " + std::to_string(task.training.size()) + " training, " +
              std::to_string(task.validation.size()) + " validation, " + std::to_string(task.test.size()) +
@@ -183,6 +194,7 @@ void log_task(const Settings& settings, const Task& task, const Identity& identi
              " of " + std::to_string(settings.threads) + " thread" + (settings.threads == 1 ? "" : "s") +
              ", " + (settings.exact_reduction ? "exact" : "float") + " reduction");
   warn_of_idle_ranks(settings, ranks);
+  advise_on_gpu(settings);
   const LearningRateSchedule schedule{
       .scaling = settings.rate_scaling, .batch = settings.batch, .warmup = settings.warmup};
   if (const double factor = schedule.factor(settings.warmup); factor != 1.0 || settings.warmup > 0) {

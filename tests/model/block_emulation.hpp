@@ -44,6 +44,7 @@ class EmulatedBlock {
   void sync(Place place = Place::current());
   void sync_group(int group, int threads, Place place = Place::current());
   void sync_warp(Place place = Place::current());
+  void prefetch(const float* /*place*/) {}
   float shuffle_xor(float value, int lanes, Place place = Place::current());
   double shuffle_xor(double value, int lanes, Place place = Place::current());
   void atomic_max(std::uint32_t* place, std::uint32_t value) { *place = *place < value ? value : *place; }

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <utility>
 
 #include "model/block_emulation.hpp"
 #include "model/cpu/fused_engine.hpp"
@@ -33,12 +35,11 @@ struct Case {
   double dropout = 0;
 };
 
-void expect_parity(const Case& at) {
+void expect_parity(const Case& at, const Samples& samples) {
   const Shape& shape = at.shape;
   const std::string where = "N " + std::to_string(shape.cells) + " width " + std::to_string(shape.width) +
                             " layers " + std::to_string(shape.layers) + " sharpness " +
                             std::to_string(at.sharpness) + " dropout " + std::to_string(at.dropout);
-  const Samples samples = make_samples(shape, at.samples, 31);
   const Parameters parameters = make_parameters(shape, 31, at.sharpness);
   const EngineOptions options{"linear", "auto", at.dropout};
   const auto cpu = cpu::make_fused_engine(shape, at.samples, options);
@@ -68,11 +69,21 @@ void expect_parity(const Case& at) {
     const double error = std::sqrt(difference) / std::max(std::sqrt(norm), 0.02 * std::sqrt(encoder_norm));
     EXPECT_LE(error, 1e-5 * at.sharpness) << where << ' ' << view.name;
     worst = std::max(worst, error);
+    if (view.name.find("in_proj_bias") != std::string::npos) {
+      for (int key = shape.width; key < 2 * shape.width; ++key) {
+        EXPECT_EQ(got[view.offset + static_cast<std::size_t>(key)], 0.0f)
+            << where << ": softmax sees no shift";
+      }
+    }
   }
   if (std::getenv("MGRN_TEST_VERBOSE") != nullptr) {
     std::printf("%-70s logits %.1e worst tensor %.1e\n", where.c_str(), test::relative_error(logits, exact),
                 worst);
   }
+}
+
+void expect_parity(const Case& at) {
+  expect_parity(at, make_samples(at.shape, at.samples, 31));
 }
 
 TEST(CudaKernels, MatchTheCpuEngineInEveryTensor) {
@@ -100,6 +111,56 @@ TEST(CudaKernels, MatchTheCpuEngineWithPanelsAndQuadraticHeads) {
   expect_parity({.shape = {.cells = 300, .hidden = 32}, .samples = 3, .sharpness = 2.0});
   expect_parity({.shape = {.cells = 300, .hidden = 32}, .samples = 3, .sharpness = 3.5});
   expect_parity({.shape = {.cells = 100, .hidden = 32}, .samples = 2, .sharpness = 12});
+}
+
+// Panels that the kernels try first, of all heads together, in the sample and layer that have most.
+int most_panels(const Case& at) {
+  const Samples samples = make_samples(at.shape, at.samples, 31);
+  const Parameters parameters = make_parameters(at.shape, 31, at.sharpness);
+  std::map<std::pair<int, int>, int> panels;
+  cpu::make_fused_engine(at.shape, at.samples, {"linear"})
+      ->visit_heads(parameters, at.samples, samples.inputs, [&](const HeadView& head) {
+        const double range = head.path.range;
+        const bool quadratic = range >= 3.4 * cuda::kPanels;
+        panels[{head.sample, head.layer}] += quadratic    ? 0
+                                             : range <= 6 ? 1
+                                                          : static_cast<int>(range * 0.3) + 1;
+      });
+  int most = 0;
+  for (const auto& [place, count] : panels) most = std::max(most, count);
+  return most;
+}
+
+TEST(CudaKernels, MatchTheCpuEngineWithMorePanelsThanSlots) {
+  const Case four{.shape = {.cells = 150, .layers = 1, .hidden = 16}, .samples = 2, .sharpness = 5};
+  ASSERT_GT(most_panels(four), cuda::kSlots);
+  expect_parity(four);
+  const Case eight{.shape = {.cells = 100, .width = 8, .heads = 8, .layers = 1, .hidden = 16},
+                   .samples = 2,
+                   .sharpness = 3};
+  ASSERT_GT(most_panels(eight), cuda::kSlots);
+  expect_parity(eight);
+}
+
+// Keys at two points, and queries between: with as many panels as the range asks for, terms of both signs
+// cancel.
+TEST(CudaKernels, MatchTheCpuEngineWhereMorePanelsAreNeededThanTheRangeSays) {
+  const Case at{.shape = {.cells = 200, .layers = 1, .hidden = 16}, .samples = 2, .sharpness = 0.95};
+  Samples samples = make_samples(at.shape, at.samples, 31);
+  for (std::size_t i = 0; i < samples.inputs.size(); ++i) {
+    samples.inputs[i] = i / 4 % 16 == 0 ? 0.0f : i / 4 % 2 == 0 ? 3.0f : -3.0f;
+  }
+  bool more = false;
+  cpu::make_fused_engine(at.shape, at.samples, {"linear"})
+      ->visit_heads(
+          make_parameters(at.shape, 31, at.sharpness), at.samples, samples.inputs,
+          [&](const HeadView& head) { more = more || (head.path.range <= 6 && head.path.panels > 1); });
+  ASSERT_TRUE(more);
+  expect_parity(at, samples);
+}
+
+TEST(CudaKernels, MatchTheCpuEngineWithSoManySamplesThatBlocksAreSmaller) {
+  expect_parity({.shape = {.cells = 66, .layers = 1, .hidden = 40}, .samples = cuda::kFewSamples + 1});
 }
 
 TEST(CudaKernels, HaveTheSameBitsFromAnyCall) {

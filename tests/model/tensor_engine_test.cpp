@@ -14,6 +14,7 @@
 #include "model/samples.hpp"
 #include "model/tensor/attention.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/model/devices.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -100,6 +101,20 @@ TEST(TensorEngine, AgreesWithTheLinearEngine) {
     std::vector<float> expected(parameters.values().size()), got(expected.size());
     make_engine(kShape, 16, {"linear", "auto", dropout})->gradient(parameters, samples.batch(), expected);
     make_engine(kShape, 16, {"tensor", "auto", dropout})->gradient(parameters, samples.batch(), got);
+    EXPECT_LE(test::relative_error(got, expected), 3e-6) << "dropout " << dropout;
+  }
+}
+
+TEST(TensorEngine, AgreesWithTheLinearEngineOnAGpu) {
+  if (usable_gpus() == 0) GTEST_SKIP() << describe_cuda();
+  for (const double dropout : {0.0, 0.3}) {
+    const Samples samples = make_samples(kShape, 16, 11);
+    const Parameters parameters = make_parameters(kShape, 11);
+    std::vector<float> expected(parameters.values().size()), got(expected.size());
+    make_engine(kShape, 16, {"linear", "auto", dropout})->gradient(parameters, samples.batch(), expected);
+    const auto engine = make_engine(kShape, 16, {.kind = "tensor", .dropout = dropout, .device = "cuda"});
+    EXPECT_EQ(engine->name(), "tensor/cuda");
+    engine->gradient(parameters, samples.batch(), got);
     EXPECT_LE(test::relative_error(got, expected), 3e-6) << "dropout " << dropout;
   }
 }

@@ -21,6 +21,10 @@ class DeviceBlock {
     asm volatile("barrier.sync %0, %1;" : : "r"(group + 1), "r"(threads) : "memory");
   }
   __device__ __forceinline__ void sync_warp() const { __syncwarp(); }
+  /// Towards the multiprocessor; nothing waits for it.
+  __device__ __forceinline__ void prefetch(const float* place) const {
+    asm volatile("prefetch.global.L1 [%0];" : : "l"(place));
+  }
   __device__ __forceinline__ float shuffle_xor(float value, int lanes) const {
     return __shfl_xor_sync(0xffffffffu, value, lanes);
   }

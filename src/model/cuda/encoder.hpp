@@ -12,14 +12,32 @@
 
 namespace mgrn::model::cuda {
 
+/// Rows of shared weights that begin at multiples of 16 bytes are read by fours.
+template <int kCount>
+MGRN_DEVICE void load_row(const float* row, float (&values)[kCount]) {
+  if constexpr (kCount % 4 == 0) {
+    MGRN_UNROLL
+    for (int i = 0; i < kCount; i += 4) {
+      const Four some = four(row + i);
+      MGRN_UNROLL
+      for (int n = 0; n < 4; ++n) values[i + n] = some.at[n];
+    }
+  } else {
+    MGRN_UNROLL
+    for (int i = 0; i < kCount; ++i) values[i] = row[i];
+  }
+}
+
 /// y = b + W x, W row-major [outs][ins].
 template <int kOuts, int kIns>
 MGRN_DEVICE void dense(const float* weight, const float* bias, const float (&x)[kIns], float (&y)[kOuts]) {
+  load_row(bias, y);
   MGRN_UNROLL
   for (int o = 0; o < kOuts; ++o) {
-    y[o] = bias[o];
+    float row[kIns];
+    load_row(weight + o * kIns, row);
     MGRN_UNROLL
-    for (int i = 0; i < kIns; ++i) y[o] = fma(weight[o * kIns + i], x[i], y[o]);
+    for (int i = 0; i < kIns; ++i) y[o] = fma(row[i], x[i], y[o]);
   }
 }
 
@@ -27,9 +45,11 @@ MGRN_DEVICE void dense(const float* weight, const float* bias, const float (&x)[
 template <int kOuts, int kIns>
 MGRN_DEVICE void dense_back(const float* weight, const float (&g)[kOuts], float (&x)[kIns]) {
   MGRN_UNROLL
-  for (int i = 0; i < kIns; ++i) {
+  for (int o = 0; o < kOuts; ++o) {
+    float row[kIns];
+    load_row(weight + o * kIns, row);
     MGRN_UNROLL
-    for (int o = 0; o < kOuts; ++o) x[i] = fma(weight[o * kIns + i], g[o], x[i]);
+    for (int i = 0; i < kIns; ++i) x[i] = fma(row[i], g[o], x[i]);
   }
 }
 
@@ -44,7 +64,7 @@ MGRN_DEVICE float normalise(float (&x)[kWidth]) {
   float variance = 0.0f;
   MGRN_UNROLL
   for (int c = 0; c < kWidth; ++c) variance = fma(x[c] - mean, x[c] - mean, variance);
-  const float scale = 1.0f / sqrtf(fma(variance, kShare, 1e-5f));
+  const float scale = reciprocal_root(fma(variance, kShare, 1e-5f));
   MGRN_UNROLL
   for (int c = 0; c < kWidth; ++c) x[c] = (x[c] - mean) * scale;
   return scale;
@@ -115,6 +135,25 @@ MGRN_DEVICE HeadRows head_rows(float* state, const float* qkv, int cells, int he
           row(State::kInverseTotal)};
 }
 
+/// planes: weights of the queries, then twice [width][cells], which hold queries and attention's output until
+/// they take the gradients of keys and values.
+template <int kWidth>
+MGRN_DEVICE HeadRowsBack head_rows_back(const float* state, float* planes, int cells, int head) {
+  using State = StateLayout<kWidth>;
+  const auto row = [&](int first) { return state + static_cast<std::int64_t>(first + head) * cells; };
+  float* const one = planes + static_cast<std::int64_t>(kWidth + head) * cells;
+  float* const two = planes + static_cast<std::int64_t>(2 * kWidth + head) * cells;
+  return {one,
+          two,
+          planes + static_cast<std::int64_t>(head) * cells,
+          row(State::kQuery),
+          row(State::kMixed),
+          row(State::kKey),
+          row(State::kValue),
+          one,
+          two};
+}
+
 /// What a layer leaves of one sample for its way back, and its dropout masks, null without.
 struct LayerPlace {
   float* state;
@@ -129,6 +168,15 @@ MGRN_DEVICE LayerPlace layer_place(const EncoderArguments& a, std::int64_t sampl
           a.masks == nullptr ? nullptr : a.masks + place * 6 * kWidth * a.sizes.mask_words};
 }
 
+/// Plans between a block's room and where they wait for the way back.
+template <int kWidth, typename Block>
+MGRN_DEVICE void copy_plans(Block& block, const HeadPlan* from, HeadPlan* to) {
+  constexpr int kWords = static_cast<int>(kWidth * sizeof(HeadPlan) / sizeof(std::uint32_t));
+  const auto* const source = reinterpret_cast<const std::uint32_t*>(from);
+  auto* const target = reinterpret_cast<std::uint32_t*>(to);
+  for (int i = block.thread(); i < kWords; i += block.threads()) target[i] = source[i];
+}
+
 template <typename Block>
 MGRN_DEVICE void clear(Block& block, float* values, int count) {
   for (int i = block.thread(); i < count; i += block.threads()) values[i] = 0.0f;
@@ -137,9 +185,8 @@ MGRN_DEVICE void clear(Block& block, float* values, int count) {
 /// Inputs -> state, plans and flat. One block per sample.
 template <int kWidth>
 struct Encode {
-  static constexpr int kMostThreads = kThreads;
-  /// Blocks of a multiprocessor that the registers are to suffice for.
-  static constexpr int kBlocksTogether = kWidth <= 4 ? 2 : 1;
+  static constexpr int kMostThreads = kWidth <= 4 ? kThreadsOfFew : kThreadsOfMany;
+  static constexpr int kBlocksTogether = 1;
   EncoderArguments a;
 
   template <typename Block>
@@ -159,6 +206,7 @@ struct Encode {
     float* stream = block.shared() + layout.stream;
     float* qkv = block.shared() + layout.planes;
     float* weights = block.shared() + layout.weights;
+    auto& room = *reinterpret_cast<AttentionRoom<kWidth>*>(block.shared() + layout.room);
     const Group<Block> group = make_group<kWidth>(block, sizes, block.shared() + layout.scratch);
     const float* input = a.inputs + sample * columns;
     for (int n = block.thread(); n < cells; n += block.threads()) {
@@ -183,18 +231,16 @@ struct Encode {
         store_columns(state + State::kQuery * cells, cells, n, y);
       }
       block.sync();
-      MGRN_NO_UNROLL
-      for (int head = group.index; head < kWidth; head += sizes.groups) {
-        attention_forward(group, sizes, a.polynomials, head_rows<kWidth>(state, qkv, cells, head),
-                          plans[head]);
-      }
-      block.sync();
+      attention_forward(
+          block, group, sizes, a.polynomials,
+          [&](int head) { return head_rows<kWidth>(state, qkv, cells, head); }, room);
+      copy_plans<kWidth>(block, room.plans, plans);
       MGRN_NO_UNROLL
       for (int n = block.thread(); n < cells; n += block.threads()) {
         float mixed[kWidth], x[kWidth];
         load_columns(state + State::kMixed * cells, cells, n, mixed);
         MGRN_UNROLL
-        for (int c = 0; c < kWidth; ++c) mixed[c] += plans[c].value_middle;
+        for (int c = 0; c < kWidth; ++c) mixed[c] += room.plans[c].value_middle;
         dense(weights + Layer::kOutWeight, weights + Layer::kOutBias, mixed, x);
         if (masks != nullptr) apply_mask(masks, sizes, n, x);
         MGRN_UNROLL
@@ -248,26 +294,54 @@ struct WarpTile {
     for (int i = 0; i < kCount; ++i) tile[(row + i) * kStride + lane] = x[i];
   }
   /// sums[at + o * ins + i] += sum over cells of rows g + o and x + i.
-  MGRN_DEVICE void add_outer(int at, int g, int outs, int x, int ins) const {
-    MGRN_NO_UNROLL
-    for (int element = lane; element < outs * ins; element += kWarp) {
-      const float* left = tile + (g + element / ins) * kStride;
-      const float* right = tile + (x + element % ins) * kStride;
-      float total = 0.0f;
+  template <int kOuts, int kIns>
+  MGRN_DEVICE void add_outer(int at, int g, int x) const {
+    add_elements<kOuts * kIns>(at, [&](int element, int begin, int count) {
+      const float* const left = tile + (g + element / kIns) * kStride + begin;
+      const float* const right = tile + (x + element % kIns) * kStride + begin;
+      float totals[4] = {};
       MGRN_UNROLL
-      for (int n = 0; n < kWarp; ++n) total = fma(left[n], right[n], total);
-      sums[at + element] += total;
-    }
+      for (int n = 0; n < count; n += 4) {
+        const Four one = four(left + n), two = four(right + n);
+        MGRN_UNROLL
+        for (int k = 0; k < 4; ++k) totals[k] = fma(one.at[k], two.at[k], totals[k]);
+      }
+      return (totals[0] + totals[1]) + (totals[2] + totals[3]);
+    });
   }
   /// sums[at + o] += sum over cells of row g + o.
-  MGRN_DEVICE void add_rows(int at, int g, int count) const {
-    MGRN_NO_UNROLL
-    for (int row = lane; row < count; row += kWarp) {
-      const float* left = tile + (g + row) * kStride;
-      float total = 0.0f;
+  template <int kRows>
+  MGRN_DEVICE void add_rows(int at, int g) const {
+    add_elements<kRows>(at, [&](int row, int begin, int count) {
+      const float* const left = tile + (g + row) * kStride + begin;
+      float totals[4] = {};
       MGRN_UNROLL
-      for (int n = 0; n < kWarp; ++n) total += left[n];
-      sums[at + row] += total;
+      for (int n = 0; n < count; n += 4) {
+        const Four one = four(left + n);
+        MGRN_UNROLL
+        for (int k = 0; k < 4; ++k) totals[k] += one.at[k];
+      }
+      return (totals[0] + totals[1]) + (totals[2] + totals[3]);
+    });
+  }
+
+ private:
+  /// Elements by lanes; of the last ones several lanes share each, which then add up.
+  template <int kElements, typename Total>
+  MGRN_DEVICE void add_elements(int at, const Total& total) const {
+    MGRN_NO_UNROLL
+    for (int begin = 0; begin + kWarp <= kElements; begin += kWarp) {
+      sums[at + begin + lane] += total(begin + lane, 0, kWarp);
+    }
+    constexpr int kLast = kElements % kWarp;
+    if constexpr (kLast > 0) {
+      constexpr int kLanes = kLast > 16 ? 1 : kLast > 8 ? 2 : kLast > 4 ? 4 : 8;
+      const int mine = lane / kLanes;
+      const int element = kElements - kLast + (mine < kLast ? mine : 0);
+      float sum = total(element, lane % kLanes * (kWarp / kLanes), kWarp / kLanes);
+      MGRN_UNROLL
+      for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) sum += block.shuffle_xor(sum, lanes);
+      if (mine < kLast && lane % kLanes == 0) sums[at + element] += sum;
     }
   }
 };
@@ -275,8 +349,7 @@ struct WarpTile {
 /// state, plans and the gradient in flat -> partial_sums. One block per sample.
 template <int kWidth>
 struct EncodeBackward {
-  static constexpr int kMostThreads = kThreads;
-  /// Not two: at 128 registers a thread sm_80 spills.
+  static constexpr int kMostThreads = kWidth <= 4 ? kThreadsOfFew : kThreadsOfMany;
   static constexpr int kBlocksTogether = 1;
   EncoderArguments a;
 
@@ -294,10 +367,11 @@ struct EncodeBackward {
     }
     const SharedLayout<kWidth> layout(sizes, true);
     float* stream = block.shared() + layout.stream;
-    float* mixed_gradient = block.shared() + layout.planes;
-    float* key_gradient = mixed_gradient + kWidth * cells;
-    float* value_gradient = key_gradient + kWidth * cells;
+    float* planes = block.shared() + layout.planes;
+    const float* const key_gradient = planes + kWidth * cells;
+    const float* const value_gradient = planes + 2 * kWidth * cells;
     float* weights = block.shared() + layout.weights;
+    auto& room = *reinterpret_cast<AttentionRoom<kWidth>*>(block.shared() + layout.room);
     const Group<Block> group = make_group<kWidth>(block, sizes, block.shared() + layout.scratch);
     const int warp = block.thread() / kWarp;
     const int warps = block.threads() / kWarp;
@@ -315,24 +389,20 @@ struct EncodeBackward {
       const auto [state, plans, masks] = layer_place<kWidth>(a, sample, layer);
       block.sync();
       load_weights<kWidth>(block, a.weights + std::int64_t{layer} * Layer::kFloats, weights);
+      copy_plans<kWidth>(block, plans, room.plans);
       clear(block, all_sums, warps * Layer::kFloats);
       block.sync();
       // Whole warps, so that tiles are complete: cells beyond the last have gradient 0.
       MGRN_NO_UNROLL
       for (int first = warp * kWarp; first < cells; first += warps * kWarp) {
         const int n = first + tile.lane;
-        before_attention(sizes, weights, state, plans, masks, tile, n < cells ? n : cells - 1, n < cells,
-                         stream, mixed_gradient);
+        before_attention(sizes, weights, state, room.plans, masks, tile, n < cells ? n : cells - 1, n < cells,
+                         stream, planes);
       }
       block.sync();
-      MGRN_NO_UNROLL
-      for (int head = group.index; head < kWidth; head += sizes.groups) {
-        attention_backward(group, sizes, a.polynomials,
-                           head_rows<kWidth>(state, state + State::kQuery * cells, cells, head), plans[head],
-                           mixed_gradient + head * cells, key_gradient + head * cells,
-                           value_gradient + head * cells);
-      }
-      block.sync();
+      attention_backward(
+          block, group, sizes, a.polynomials,
+          [&](int head) { return head_rows_back<kWidth>(state, planes, cells, head); }, room);
       MGRN_NO_UNROLL
       for (int first = warp * kWarp; first < cells; first += warps * kWarp) {
         const int n = first + tile.lane;
@@ -341,7 +411,7 @@ struct EncodeBackward {
         float qkv[3 * kWidth], x[kWidth];
         MGRN_UNROLL
         for (int c = 0; c < kWidth; ++c) {
-          qkv[c] = share * mixed_gradient[c * cells + cell] * state[(State::kSlope + c) * cells + cell];
+          qkv[c] = share * state[(State::kSlope + c) * cells + cell];
           qkv[kWidth + c] = share * key_gradient[c * cells + cell];
           qkv[2 * kWidth + c] = share * value_gradient[c * cells + cell];
         }
@@ -350,8 +420,8 @@ struct EncodeBackward {
         tile.put(0, qkv);
         tile.put(3 * kWidth, x);
         tile.close();
-        tile.add_outer(Layer::kInWeight, 0, 3 * kWidth, 3 * kWidth, kWidth);
-        tile.add_rows(Layer::kInBias, 0, 3 * kWidth);
+        tile.template add_outer<3 * kWidth, kWidth>(Layer::kInWeight, 0, 3 * kWidth);
+        tile.template add_rows<3 * kWidth>(Layer::kInBias, 0);
         // The samples themselves need no gradient.
         if (layer > 0 && n < cells) {
           load_columns(stream, cells, n, x);
@@ -370,18 +440,34 @@ struct EncodeBackward {
 
  private:
   /// One cell per lane, from the layer's output back to the gradient of attention: stream becomes the
-  /// gradient of the first residual sum.
+  /// gradient of the first residual sum, the state's slopes become the gradients of queries, and planes are
+  /// as head_rows_back wants them.
   template <typename Block>
-  MGRN_DEVICE static void before_attention(const Sizes& sizes, const float* weights, const float* state,
+  MGRN_DEVICE static void before_attention(const Sizes& sizes, const float* weights, float* state,
                                            const HeadPlan* plans, const std::uint32_t* masks,
                                            const WarpTile<kWidth, Block>& tile, int n, bool here,
-                                           float* stream, float* mixed_gradient) {
+                                           float* stream, float* planes) {
     using Layer = LayerLayout<kWidth>;
     using State = StateLayout<kWidth>;
     const int cells = sizes.cells;
-    float g[kWidth], normalised[kWidth], product[kWidth];
-    load_columns(stream, cells, n, g);
+    // All of the state at once: it comes from far.
+    float normalised[kWidth], normalised1[kWidth], mixed[kWidth];
     load_columns(state + State::kNorm2 * cells, cells, n, normalised);
+    load_columns(state + State::kNorm1 * cells, cells, n, normalised1);
+    load_columns(state + State::kMixed * cells, cells, n, mixed);
+    const float scale1 = state[State::kScale1 * cells + n], scale2 = state[State::kScale2 * cells + n];
+    // And what the same thread needs later.
+    MGRN_UNROLL
+    for (int c = 0; c < kWidth; ++c) {
+      tile.block.prefetch(state + (State::kSlope + c) * cells + n);
+      tile.block.prefetch(state + (State::kInverseTotal + c) * cells + n);
+      tile.block.prefetch(state + (State::kQuery + c) * cells + n);
+      tile.block.prefetch(state + (State::kKey + c) * cells + n);
+      tile.block.prefetch(state + (State::kValue + c) * cells + n);
+      tile.block.prefetch(state + (State::kInput + c) * cells + n);
+    }
+    float g[kWidth], product[kWidth];
+    load_columns(stream, cells, n, g);
     MGRN_UNROLL
     for (int c = 0; c < kWidth; ++c) {
       g[c] = here ? g[c] : 0.0f;
@@ -391,16 +477,15 @@ struct EncodeBackward {
     tile.put(0, product);
     tile.put(kWidth, g);
     tile.close();
-    tile.add_rows(Layer::kNorm2Weight, 0, kWidth);
-    tile.add_rows(Layer::kNorm2Bias, kWidth, kWidth);
-    normalise_back(weights + Layer::kNorm2Weight, normalised, state[State::kScale2 * cells + n], g);
+    tile.template add_rows<kWidth>(Layer::kNorm2Weight, 0);
+    tile.template add_rows<kWidth>(Layer::kNorm2Bias, kWidth);
+    normalise_back(weights + Layer::kNorm2Weight, normalised, scale2, g);
 
     // g: of the second residual sum.
     float middle[kWidth], outer[kWidth], inner[Layer::kInner], slope[Layer::kInner];
-    load_columns(state + State::kNorm1 * cells, cells, n, normalised);
     MGRN_UNROLL
     for (int c = 0; c < kWidth; ++c) {
-      middle[c] = fma(normalised[c], weights[Layer::kNorm1Weight + c], weights[Layer::kNorm1Bias + c]);
+      middle[c] = fma(normalised1[c], weights[Layer::kNorm1Weight + c], weights[Layer::kNorm1Bias + c]);
       outer[c] = g[c];
     }
     dense(weights + Layer::kInnerWeight, weights + Layer::kInnerBias, middle, inner);
@@ -419,8 +504,8 @@ struct EncodeBackward {
     tile.put(0, outer);
     tile.put(kWidth, inner);
     tile.close();
-    tile.add_outer(Layer::kOuterWeight, 0, kWidth, kWidth, Layer::kInner);
-    tile.add_rows(Layer::kOuterBias, 0, kWidth);
+    tile.template add_outer<kWidth, Layer::kInner>(Layer::kOuterWeight, 0, kWidth);
+    tile.template add_rows<kWidth>(Layer::kOuterBias, 0);
     MGRN_UNROLL
     for (int i = 0; i < Layer::kInner; ++i) inner[i] = 0.0f;
     dense_back(weights + Layer::kOuterWeight, outer, inner);
@@ -430,34 +515,40 @@ struct EncodeBackward {
     tile.put(0, inner);
     tile.put(Layer::kInner, middle);
     tile.close();
-    tile.add_outer(Layer::kInnerWeight, 0, Layer::kInner, Layer::kInner, kWidth);
-    tile.add_rows(Layer::kInnerBias, 0, Layer::kInner);
+    tile.template add_outer<Layer::kInner, kWidth>(Layer::kInnerWeight, 0, Layer::kInner);
+    tile.template add_rows<Layer::kInner>(Layer::kInnerBias, 0);
     dense_back(weights + Layer::kInnerWeight, inner, g);
 
     // g: of the first norm's output.
     MGRN_UNROLL
-    for (int c = 0; c < kWidth; ++c) product[c] = g[c] * normalised[c];
+    for (int c = 0; c < kWidth; ++c) product[c] = g[c] * normalised1[c];
     tile.open();
     tile.put(0, product);
     tile.put(kWidth, g);
     tile.close();
-    tile.add_rows(Layer::kNorm1Weight, 0, kWidth);
-    tile.add_rows(Layer::kNorm1Bias, kWidth, kWidth);
-    normalise_back(weights + Layer::kNorm1Weight, normalised, state[State::kScale1 * cells + n], g);
+    tile.template add_rows<kWidth>(Layer::kNorm1Weight, 0);
+    tile.template add_rows<kWidth>(Layer::kNorm1Bias, kWidth);
+    normalise_back(weights + Layer::kNorm1Weight, normalised1, scale1, g);
     if (here) store_columns(stream, cells, n, g);
     if (masks != nullptr) apply_mask(masks, sizes, n, g);
-    float mixed[kWidth], back[kWidth] = {};
-    load_columns(state + State::kMixed * cells, cells, n, mixed);
+    float whole[kWidth], back[kWidth] = {};
     MGRN_UNROLL
-    for (int c = 0; c < kWidth; ++c) mixed[c] += plans[c].value_middle;
+    for (int c = 0; c < kWidth; ++c) whole[c] = mixed[c] + plans[c].value_middle;
     tile.open();
     tile.put(0, g);
-    tile.put(kWidth, mixed);
+    tile.put(kWidth, whole);
     tile.close();
-    tile.add_outer(Layer::kOutWeight, 0, kWidth, kWidth, kWidth);
-    tile.add_rows(Layer::kOutBias, 0, kWidth);
+    tile.template add_outer<kWidth, kWidth>(Layer::kOutWeight, 0, kWidth);
+    tile.template add_rows<kWidth>(Layer::kOutBias, 0);
     dense_back(weights + Layer::kOutWeight, g, back);
-    if (here) store_columns(mixed_gradient, cells, n, back);
+    if (!here) return;
+    MGRN_UNROLL
+    for (int c = 0; c < kWidth; ++c) {
+      state[(State::kSlope + c) * cells + n] *= back[c];
+      planes[c * cells + n] = back[c] * state[(State::kInverseTotal + c) * cells + n];
+      planes[(kWidth + c) * cells + n] = state[(State::kQuery + c) * cells + n];
+      planes[(2 * kWidth + c) * cells + n] = mixed[c];
+    }
   }
 };
 

@@ -2,7 +2,8 @@
 // Sums and maxima over a group of threads, always in the same order: lanes by halves, then warps ascending.
 //
 // `Block` is what a kernel's body knows of its thread: thread(), threads(), block(), sync(),
-// sync_group(group, threads), sync_warp(), shuffle_xor(value, lanes), shared(), atomic_max, atomic_add.
+// sync_group(group, threads), sync_warp(), shuffle_xor(value, lanes), prefetch(place), shared(), atomic_max,
+// atomic_add.
 // device.cuh is the GPU's, tests/model/block_emulation.hpp the processor's.
 #pragma once
 
@@ -48,19 +49,35 @@ MGRN_DEVICE float transposed_sum(Block& block, int lane, float (&values)[kWarp])
   return values[0];
 }
 
-/// scratch->totals[i] and [32 + i] = sums of first[i] and second[i] over the group.
+/// scratch->totals[i] and [32 + i] = sums of first[i] and second[i] over the group, i < count; in the group's
+/// first warp only, whose lanes may then read them. scratch is in use until the group's next sync().
 template <typename Block>
-MGRN_DEVICE void group_totals(const Group<Block>& group, float (&first)[kWarp], float (&second)[kWarp]) {
+MGRN_DEVICE void group_totals(const Group<Block>& group, int count, float (&first)[kWarp],
+                              float (&second)[kWarp]) {
   GroupScratch& scratch = *group.scratch;
-  scratch.sums[group.warp()][group.lane()] = transposed_sum(group.block, group.lane(), first);
-  scratch.sums[group.warp()][kWarp + group.lane()] = transposed_sum(group.block, group.lane(), second);
-  group.sync();
-  for (int i = group.thread; i < 2 * kWarp; i += group.threads) {
-    float total = scratch.sums[0][i];
-    for (int warp = 1; warp < group.warps(); ++warp) total += scratch.sums[warp][i];
-    scratch.totals[i] = total;
+  constexpr int kHalf = kWarp / 2;
+  const int lane = group.lane();
+  float* const sums = scratch.sums[group.warp()];
+  const bool at_once = count <= kHalf;
+  if (at_once) {
+    MGRN_UNROLL
+    for (int i = 0; i < kHalf; ++i) first[kHalf + i] = second[i];
   }
+  const float total = transposed_sum(group.block, lane, first);
+  sums[at_once && lane >= kHalf ? kHalf + lane : lane] = total;
+  if (!at_once) sums[kWarp + lane] = transposed_sum(group.block, lane, second);
   group.sync();
+  if (group.warp() != 0) return;
+  if (lane < count) {
+    float one = scratch.sums[0][lane], two = scratch.sums[0][kWarp + lane];
+    for (int warp = 1; warp < group.warps(); ++warp) {
+      one += scratch.sums[warp][lane];
+      two += scratch.sums[warp][kWarp + lane];
+    }
+    scratch.totals[lane] = one;
+    scratch.totals[kWarp + lane] = two;
+  }
+  group.block.sync_warp();
 }
 
 struct Add {

@@ -14,12 +14,19 @@ inline constexpr int kWarp = 32;
 /// Room for the terms of an exponential polynomial: accumulators of moments are registers.
 inline constexpr int kTerms = 21;
 inline constexpr int kPanels = 32;
-/// Most threads of a block; fewer where a sample is small. Measured nowhere yet.
+/// Threads of a block of the small kernels.
 inline constexpr int kThreads = 256;
-/// Groups of a block's threads, one head each at a time. A GPU has 16 named barriers, and the block needs
-/// one.
+/// Threads of a block that computes a sample. With so few samples that each has a multiprocessor for itself,
+/// more threads end sooner; with many, several blocks share one and hide each other's waits.
+inline constexpr int kFewSamples = 160;
+inline constexpr int kThreadsOfFew = 512;
+inline constexpr int kThreadsOfMany = 256;
+/// Groups of a block's threads, one panel of a head each at a time. A GPU has 16 named barriers, and the
+/// block needs one.
 inline constexpr int kMostGroups = 8;
-inline constexpr int kMostGroupWarps = 2;  // 4 groups at least
+inline constexpr int kMostGroupWarps = 4;
+/// Panels whose series lie in shared memory at once.
+inline constexpr int kSlots = 16;
 
 /// Where samples are drawn from (model/held_samples.hpp DrawFrom).
 inline constexpr int kFromBoth = 0, kFromEither = 1, kFromAll = 2;
@@ -34,8 +41,9 @@ struct Polynomial {
 /// A range of a head's queries that shares one expansion point.
 struct Panel {
   float query_centre;
-  float key_centre;    ///< relative to the head's middle key
-  float query_scale;   ///< t = (q - query_centre) / query_scale
+  float key_centre;   ///< relative to the head's middle key
+  float query_scale;  ///< t = (q - query_centre) / query_scale
+  float inverse_scale;
   float inverse_span;  ///< s = (k - key_centre) * inverse_span
   int polynomial;      ///< -1: no query lies here
 };
@@ -97,33 +105,60 @@ struct StateLayout {
   static constexpr int kRows = kScale2 + 1;
 };
 
-/// A group's work space: sums per warp and over all, two rounds of 32, and the series of one panel.
+/// A group's work space: sums per warp and over all, two rounds of 32.
 struct GroupScratch {
   float sums[kMostGroupWarps][2 * kWarp];
   float totals[2 * kWarp];
+};
+
+/// What one panel's sums over cells amount to: up to four polynomials, a term of each side by side.
+struct alignas(16) Slot {
   float series[kTerms][4];
+  float kappa;  ///< forward: what bounds the first polynomial's rounding
+  int terms;
+  int unused[2];
+};
+
+/// How far a head's choice of panels has come; `panels` of its plan are being tried.
+struct Trial {
+  float width;  ///< of the range of queries
+  int pending;  ///< 1: not decided yet
+  int failed;   ///< 1: a condition of the method does not hold
+};
+
+/// What a block's threads share of one layer's attention.
+template <int kWidth>
+struct AttentionRoom {
+  Slot slots[kSlots];
+  HeadPlan plans[kWidth];
+  Trial trials[kWidth];
 };
 
 /// Floats of shared memory, and where the parts begin.
 template <int kWidth>
 struct SharedLayout {
   int stream = 0;
-  int planes, weights, scratch, tiles, sums, floats;
+  int planes, weights, scratch, room, tiles, sums, floats;
 
-  /// Forward: the stream and queries, keys, values. Backward: the stream's gradient, the gradients of mixed,
-  /// keys and values, a tile of 32 cells and weight sums per warp.
+  /// Forward: the stream and queries, keys, values. Backward: the stream's gradient, the weight of each
+  /// query, the gradients of keys and values, a tile of 32 cells and weight sums per warp.
   MGRN_BOTH SharedLayout(const Sizes& sizes, bool backward)
       : planes(kWidth * sizes.cells),
         weights((4 * kWidth * sizes.cells + 3) / 4 * 4),
         scratch(weights + LayerLayout<kWidth>::kFloats),
-        tiles(scratch + sizes.groups * static_cast<int>(sizeof(GroupScratch) / sizeof(float))),
+        room(scratch + sizes.groups * words(sizeof(GroupScratch))),
+        tiles(room + words(sizeof(AttentionRoom<kWidth>))),
         sums(tiles + (backward ? sizes.threads / kWarp * kTileFloats : 0)),
         floats(sums + (backward ? sizes.threads / kWarp * LayerLayout<kWidth>::kFloats : 0)) {}
 
-  /// Rows of a tile: up to inner + width columns; one float more than a warp, so that neither rows nor
-  /// columns meet in one bank.
-  static constexpr int kTileStride = kWarp + 1;
+  /// Rows of a tile: up to inner + width columns of 32 cells. Four floats more than a warp: rows begin at
+  /// multiples of 16 bytes, and eight rows in eight places of the memory's banks.
+  static constexpr int kTileStride = kWarp + 4;
   static constexpr int kTileFloats = 5 * kWidth * kTileStride;
+
+ private:
+  /// Floats, in whole fours: every part begins at a multiple of 16 bytes.
+  MGRN_BOTH static int words(std::size_t bytes) { return static_cast<int>((bytes + 15) / 16 * 4); }
 };
 
 struct EncoderArguments {

@@ -12,11 +12,13 @@
 #define MGRN_BOTH __host__ __device__ constexpr
 #define MGRN_UNROLL _Pragma("unroll")
 #define MGRN_NO_UNROLL _Pragma("unroll 1")
+#define MGRN_UNROLL_BY_TWO _Pragma("unroll 2")
 #else
 #define MGRN_DEVICE inline
 #define MGRN_BOTH constexpr
 #define MGRN_UNROLL _Pragma("GCC unroll 64")
 #define MGRN_NO_UNROLL _Pragma("GCC unroll 1")
+#define MGRN_UNROLL_BY_TWO _Pragma("GCC unroll 2")
 #endif
 
 namespace mgrn::model::cuda {
@@ -38,6 +40,30 @@ MGRN_DEVICE float quotient(float a, float b) {
 #else
   return a / b;
 #endif
+}
+/// 1 / x and 1 / sqrt(x) within 2 ulp, for normal numbers above zero.
+MGRN_DEVICE float reciprocal(float x) {
+#if defined(__CUDACC__)
+  return __frcp_rn(x);
+#else
+  return 1.0f / x;
+#endif
+}
+MGRN_DEVICE float reciprocal_root(float x) {
+#if defined(__CUDACC__)
+  return rsqrtf(x);
+#else
+  return 1.0f / __builtin_sqrtf(x);
+#endif
+}
+/// Four floats at a multiple of 16 bytes, which a GPU reads and writes at once.
+struct alignas(16) Four {
+  float at[4];
+};
+MGRN_DEVICE Four four(const float* place) {
+  Four values;
+  __builtin_memcpy(&values, __builtin_assume_aligned(place, 16), sizeof values);
+  return values;
 }
 MGRN_DEVICE float larger(float a, float b) {
   return a < b ? b : a;

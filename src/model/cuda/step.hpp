@@ -40,7 +40,8 @@ struct Step {
   virtual void take_sum(std::uint64_t* sum) = 0;
 };
 
-inline Sizes step_sizes(const StepShape& shape) {
+/// `most_threads`: of a block that computes a sample.
+inline Sizes step_sizes(const StepShape& shape, int most_threads) {
   Sizes sizes{};
   sizes.samples = shape.samples;
   sizes.cells = shape.cells;
@@ -48,7 +49,7 @@ inline Sizes step_sizes(const StepShape& shape) {
   sizes.hidden = shape.hidden;
   sizes.mask_words = (shape.cells + 31) / 32;
   sizes.groups = std::min<int>(shape.width, kMostGroups);
-  const int warps = std::clamp(kThreads / (kWarp * sizes.groups), 1, kMostGroupWarps);
+  const int warps = std::clamp(most_threads / (kWarp * sizes.groups), 1, kMostGroupWarps);
   sizes.threads = sizes.groups * kWarp * std::min(warps, sizes.mask_words);
   sizes.dropout_scale = shape.dropout_scale;
   sizes.polynomial_count = shape.polynomial_count;
@@ -61,10 +62,10 @@ class StepOf final : public Step {
 
  public:
   StepOf(const StepShape& shape, const Polynomial* polynomials, const float* positions, int device)
-      : device_(device), shape_(shape), sizes_(step_sizes(shape)) {
-    const SharedLayout<kWidth> backward(sizes_, true);
-    shared_forward_ = SharedLayout<kWidth>(sizes_, false).floats * sizeof(float);
-    shared_backward_ = backward.floats * sizeof(float);
+      : device_(device), shape_(shape) {
+    // Wider models need more registers for each thread, and more threads more of the block's memory.
+    if (shape.samples <= kFewSamples && kWidth <= 4) use_threads(kThreadsOfFew);
+    if (sizes_.threads == 0 || shared_backward_ > device_.shared_limit()) use_threads(kThreadsOfMany);
     if (shared_backward_ > device_.shared_limit()) {
       throw std::runtime_error(
           "a sample of " + std::to_string(shape.cells) + " cells takes " + std::to_string(shared_backward_) +
@@ -183,6 +184,12 @@ class StepOf final : public Step {
   std::size_t weights() const { return static_cast<std::size_t>(shape_.weights); }
   std::size_t columns() const { return static_cast<std::size_t>(shape_.cells) * kWidth; }
 
+  void use_threads(int most) {
+    sizes_ = step_sizes(shape_, most);
+    shared_forward_ = SharedLayout<kWidth>(sizes_, false).floats * sizeof(float);
+    shared_backward_ = SharedLayout<kWidth>(sizes_, true).floats * sizeof(float);
+  }
+
   void tell(StepOutputs& outputs) const {
     outputs.loss = *staged_.loss;
     outputs.live_hidden = staged_.counts[kLiveHidden];
@@ -257,25 +264,28 @@ class StepOf final : public Step {
     device_.launch(Encode<kWidth>{encoder(flat_, train)}, shape_.samples, sizes_.threads, shared_forward_);
     device_.multiply(false, true, shape_.samples, shape_.hidden, static_cast<int>(columns()), flat_,
                      weights_ + shape_.hidden_weight, units_);
-    device_.launch(Loss{{.samples = shape_.samples,
-                         .hidden = shape_.hidden,
-                         .train = train,
-                         .hidden_bias = weights_ + shape_.hidden_bias,
-                         .logit_weight = weights_ + shape_.logit_weight,
-                         .logit_bias = weights_ + shape_.logit_bias,
-                         .labels = labels_,
-                         .sample_weights = sample_weights_,
-                         .units = units_,
-                         .logits = logits_,
-                         .slopes = slopes_,
-                         .losses = losses_,
-                         .unit_gradient = unit_gradient_,
-                         .hidden_bias_gradient = gradient_ + shape_.hidden_bias,
-                         .logit_weight_gradient = gradient_ + shape_.logit_weight,
-                         .logit_bias_gradient = gradient_ + shape_.logit_bias,
-                         .loss = loss_,
-                         .live_hidden = counts_ + kLiveHidden}},
-                   1, kThreads, 0);
+    const LossArguments loss{.samples = shape_.samples,
+                             .hidden = shape_.hidden,
+                             .train = train,
+                             .hidden_bias = weights_ + shape_.hidden_bias,
+                             .logit_weight = weights_ + shape_.logit_weight,
+                             .logit_bias = weights_ + shape_.logit_bias,
+                             .labels = labels_,
+                             .sample_weights = sample_weights_,
+                             .units = units_,
+                             .logits = logits_,
+                             .slopes = slopes_,
+                             .losses = losses_,
+                             .unit_gradient = unit_gradient_,
+                             .hidden_bias_gradient = gradient_ + shape_.hidden_bias,
+                             .logit_weight_gradient = gradient_ + shape_.logit_weight,
+                             .logit_bias_gradient = gradient_ + shape_.logit_bias,
+                             .loss = loss_,
+                             .live_hidden = counts_ + kLiveHidden};
+    device_.launch(LossOfSamples{loss}, LossOfSamples::blocks(shape_.samples), kThreads, 0);
+    if (!train) return;
+    device_.launch(LossOfUnits{loss}, LossOfUnits::blocks(shape_.hidden), kThreads,
+                   LossOfUnits::kSharedBytes);
   }
 
   void backward() {
@@ -288,13 +298,13 @@ class StepOf final : public Step {
     const int elements = shape_.layers * Layer::kFloats;
     device_.launch(SumSamples{{shape_.samples, shape_.layers, Layer::kFloats, Layer::kInBias + kWidth, kWidth,
                                partial_sums_, gradient_}},
-                   (elements + kThreads - 1) / kThreads, kThreads, 0);
+                   SumSamples::blocks(elements), kThreads, SumSamples::kSharedBytes);
   }
 
   Device device_;
   std::uint64_t weights_version_ = 0;  // of the held weights that weights_ is a copy of; 0: of none
   StepShape shape_;
-  Sizes sizes_;
+  Sizes sizes_{};
   std::size_t shared_forward_ = 0, shared_backward_ = 0, mask_count_ = 0;
   struct {
     float *weights, *inputs, *labels, *sample_weights, *gradient, *logits;

@@ -12,7 +12,7 @@
 namespace mgrn::model::cuda {
 
 /// Raised with every change of this file or of layout.hpp.
-inline constexpr std::uint32_t kApiVersion = 3;
+inline constexpr std::uint32_t kApiVersion = 4;
 inline constexpr const char* kApiSymbol = "multigrnformer_cuda_api";
 
 struct Message {
