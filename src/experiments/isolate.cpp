@@ -58,7 +58,9 @@ pid_t start_process(std::vector<std::string> words, const fs::path& log) {
   // Closed by a successful exec, else it carries the reason.
   std::array<int, 2> report{};
   if (::pipe2(report.data(), O_CLOEXEC) != 0) {
-    fail("cannot start a process", words.front(), errno);
+    const int code = errno;
+    ::close(output);
+    fail("cannot start a process", words.front(), code);
   }
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
