@@ -42,7 +42,7 @@ def main(logs):
         if facts.get("frame") != (0, 0, 0):
             problems.append(f"{name} {architecture}: stack frame, spill stores, spill loads: {facts.get('frame')}")
     names = {name for name, _ in kernels}
-    for needed in ("Encode<4>", "EncodeBackward<4>", "Loss", "SumSamples", "AddFixedPoint", "Gather", "AddSums", "TakeGradient",
+    for needed in ("Encode<4>", "EncodeBackward<4>", "LossOfSamples", "LossOfUnits", "SumSamples", "AddFixedPoint", "Gather", "AddSums", "TakeGradient",
                    "MoveWeights"):
         if needed not in names:
             problems.append(f"the logs do not speak of {needed}")
