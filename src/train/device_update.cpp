@@ -44,6 +44,8 @@ class DeviceUpdate final : public Update {
       team_.engine(thread).use_weights(nullptr);
     }
   }
+  DeviceUpdate(const DeviceUpdate&) = delete;
+  DeviceUpdate& operator=(const DeviceUpdate&) = delete;
 
   std::optional<std::uint64_t> next_unit(int thread, std::uint64_t units) override {
     return shares_.next(thread, units);

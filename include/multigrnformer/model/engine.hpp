@@ -97,7 +97,7 @@ class Engine {
   virtual std::shared_ptr<DeviceWeights> make_device_weights(int /*moments*/) { return nullptr; }
   /// From now on accumulate() reads these weights, of an engine of the same kind on the same GPU, whatever
   /// its argument holds; the other calls do not.
-  virtual void use_weights(std::shared_ptr<const DeviceWeights> /*weights*/) {}
+  virtual void use_weights(const std::shared_ptr<const DeviceWeights>& /*weights*/) {}
 
   /// predict(), with a look at every head on the way: by sample, layer and head, as training computes them.
   /// Visits none where heads are wider than a column, or where no way is chosen by the values (reference,

@@ -73,13 +73,14 @@ std::string processor_name() {
 base::Json instruction_sets() {
   base::Json list = base::Json::array();
 #if defined(__x86_64__)
-  const std::pair<const char*, bool> known[] = {{"avx2", __builtin_cpu_supports("avx2") != 0},
-                                                {"fma", __builtin_cpu_supports("fma") != 0},
-                                                {"bmi2", __builtin_cpu_supports("bmi2") != 0},
-                                                {"avx512f", __builtin_cpu_supports("avx512f") != 0},
-                                                {"avx512dq", __builtin_cpu_supports("avx512dq") != 0},
-                                                {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
-                                                {"avx512vl", __builtin_cpu_supports("avx512vl") != 0}};
+  const std::pair<const char*, bool> known[] = {
+      {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2"))},
+      {"fma", static_cast<bool>(__builtin_cpu_supports("fma"))},
+      {"bmi2", static_cast<bool>(__builtin_cpu_supports("bmi2"))},
+      {"avx512f", static_cast<bool>(__builtin_cpu_supports("avx512f"))},
+      {"avx512dq", static_cast<bool>(__builtin_cpu_supports("avx512dq"))},
+      {"avx512bw", static_cast<bool>(__builtin_cpu_supports("avx512bw"))},
+      {"avx512vl", static_cast<bool>(__builtin_cpu_supports("avx512vl"))}};
   for (const auto& [name, here] : known) {
     if (here) {
       list.push_back(name);

@@ -69,6 +69,8 @@ class CudaColumns final : public HeldColumns {
  public:
   CudaColumns(HeldTable* table, const Api& api) : table_(table), api_(api) {}
   ~CudaColumns() override { api_.release(table_); }
+  CudaColumns(const CudaColumns&) = delete;
+  CudaColumns& operator=(const CudaColumns&) = delete;
   const HeldTable* table() const { return table_; }
 
  private:
@@ -111,6 +113,8 @@ class CudaWeights final : public DeviceWeights {
     check(weights_ == nullptr ? 1 : 0, message);
   }
   ~CudaWeights() override { api_.drop_weights(weights_); }
+  CudaWeights(const CudaWeights&) = delete;
+  CudaWeights& operator=(const CudaWeights&) = delete;
   const Weights* weights() const { return weights_; }
 
   void put(std::span<const float> weights, std::span<const float> first_moment,
@@ -289,8 +293,8 @@ class CudaEngine final : public Engine {
     return std::make_shared<CudaWeights>(layout_.values().size(), moments, gpu_, api_);
   }
 
-  void use_weights(std::shared_ptr<const DeviceWeights> weights) override {
-    weights_on_device_ = std::static_pointer_cast<const CudaWeights>(std::move(weights));
+  void use_weights(const std::shared_ptr<const DeviceWeights>& weights) override {
+    weights_on_device_ = std::static_pointer_cast<const CudaWeights>(weights);
   }
 
   // The sum stays on the device until finish(): per micro-batch only the loss and two counts come back.
@@ -380,6 +384,7 @@ class CudaEngine final : public Engine {
   void name_rows(std::span<const HeldSample> samples, StepInputs& in) {
     rows_.clear();
     for (const HeldSample& sample : samples) {
+      // What hold() of this engine's kind has made. NOLINTNEXTLINE(*-static-cast-downcast)
       rows_.push_back({.table = static_cast<const CudaColumns*>(sample.columns)->table(),
                        .tf = sample.tf,
                        .gene = sample.gene,

@@ -61,7 +61,7 @@ struct alignas(16) Four {
   float at[4];
 };
 MGRN_DEVICE Four four(const float* place) {
-  Four values;
+  Four values{};
   __builtin_memcpy(&values, __builtin_assume_aligned(place, 16), sizeof values);
   return values;
 }

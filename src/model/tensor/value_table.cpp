@@ -82,6 +82,7 @@ at::Tensor take_samples(std::span<const HeldSample> samples, std::int64_t rows, 
       gene.push_back(sample.gene);
       chosen.insert(chosen.end(), sample.cells.begin(), sample.cells.end());
     }
+    // What hold() of this engine's kind has made. NOLINTNEXTLINE(*-static-cast-downcast)
     const at::Tensor& values = static_cast<const ValueTable*>(columns)->values();
     const at::Tensor cell = indices(chosen, device).view({-1, cells});
     const at::Tensor to = indices(mine, device);
