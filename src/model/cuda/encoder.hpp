@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One sample's way through the encoder and back by one block: post-norm layers, H <- LayerNorm(H +
 // MultiHead(H)), H <- LayerNorm(H + FFN(H)). A thread keeps a cell's columns in registers; attention is
-// shared out head by head among groups of threads; the feed-forward net's inner values are recomputed
+// shared out panel by panel among groups of threads; the feed-forward net's inner values are recomputed
 // backward.
 //
 // Weight gradients are sums over cells of outer products. A warp puts the factors of 32 cells into a tile of
@@ -115,7 +115,7 @@ MGRN_DEVICE void load_weights(Block& block, const float* layer, float* shared) {
   for (int i = block.thread(); i < LayerLayout<kWidth>::kFloats; i += block.threads()) shared[i] = layer[i];
 }
 
-/// The groups of a block's threads in attention; group `index` takes heads index, index + groups, ...
+/// The groups of a block's threads in attention; group `index` takes panels index, index + groups, ...
 template <int kWidth, typename Block>
 MGRN_DEVICE Group<Block> make_group(Block& block, const Sizes& sizes, float* scratch) {
   const int threads = block.threads() / sizes.groups;
@@ -172,9 +172,13 @@ MGRN_DEVICE LayerPlace layer_place(const EncoderArguments& a, std::int64_t sampl
 template <int kWidth, typename Block>
 MGRN_DEVICE void copy_plans(Block& block, const HeadPlan* from, HeadPlan* to) {
   constexpr int kWords = static_cast<int>(kWidth * sizeof(HeadPlan) / sizeof(std::uint32_t));
-  const auto* const source = reinterpret_cast<const std::uint32_t*>(from);
-  auto* const target = reinterpret_cast<std::uint32_t*>(to);
-  for (int i = block.thread(); i < kWords; i += block.threads()) target[i] = source[i];
+  const auto* const source = reinterpret_cast<const unsigned char*>(from);
+  auto* const target = reinterpret_cast<unsigned char*>(to);
+  for (int i = block.thread(); i < kWords; i += block.threads()) {
+    std::uint32_t word = 0;
+    __builtin_memcpy(&word, __builtin_assume_aligned(source + i * sizeof word, sizeof word), sizeof word);
+    __builtin_memcpy(__builtin_assume_aligned(target + i * sizeof word, sizeof word), &word, sizeof word);
+  }
 }
 
 template <typename Block>
