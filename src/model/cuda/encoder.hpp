@@ -172,13 +172,9 @@ MGRN_DEVICE LayerPlace layer_place(const EncoderArguments& a, std::int64_t sampl
 template <int kWidth, typename Block>
 MGRN_DEVICE void copy_plans(Block& block, const HeadPlan* from, HeadPlan* to) {
   constexpr int kWords = static_cast<int>(kWidth * sizeof(HeadPlan) / sizeof(std::uint32_t));
-  const auto* const source = reinterpret_cast<const unsigned char*>(from);
-  auto* const target = reinterpret_cast<unsigned char*>(to);
-  for (int i = block.thread(); i < kWords; i += block.threads()) {
-    std::uint32_t word = 0;
-    __builtin_memcpy(&word, __builtin_assume_aligned(source + i * sizeof word, sizeof word), sizeof word);
-    __builtin_memcpy(__builtin_assume_aligned(target + i * sizeof word, sizeof word), &word, sizeof word);
-  }
+  const auto* const source = reinterpret_cast<const std::uint32_t*>(from);
+  auto* const target = reinterpret_cast<std::uint32_t*>(to);
+  for (int i = block.thread(); i < kWords; i += block.threads()) target[i] = source[i];
 }
 
 template <typename Block>
