@@ -197,7 +197,8 @@ class Training:
 def line_of(variant, figures):
     line = {"stage": "step", "measure": "forward, backward, Adam", "engine": "pytorch/" + variant,
             "cells": arguments.cells, "batch": arguments.batch, "threads": arguments.threads,
-            "ranks": arguments.ranks, "device": arguments.device, "rounds": len(figures), "seconds": arguments.seconds, "unit": "samples/s",
+            "ranks": arguments.ranks, "device": arguments.device, "rounds": len(figures),
+            "seconds": arguments.seconds, "unit": "samples/s",
             "min": min(figures), "median": statistics.median(figures), "max": max(figures)}
     line.update({key: float(f"{line[key]:.6g}") for key in ("min", "median", "max")})
     return json.dumps(line, sort_keys=True, separators=(",", ":"))
@@ -284,9 +285,9 @@ def main():
     say(f"PyTorch {torch.__version__}, {where}, {arguments.ranks} ranks")
     if arguments.variant in ("all", "best", "eager"):
         ranks, arguments.ranks = arguments.ranks, 1
-        names = BASES if arguments.variant == "eager" else [
+        tried = BASES if arguments.variant == "eager" else [
             name for name in VARIANTS if arguments.device == "cuda" or not name.endswith("+graphs")]
-        found = try_variants(names, max(0.5, arguments.seconds / 4))
+        found = try_variants(tried, max(0.5, arguments.seconds / 4))
         arguments.ranks = ranks
         best = max(found, key=lambda name: found[name][1])
         names = list(found) if arguments.variant == "all" else [best]

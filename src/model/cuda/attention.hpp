@@ -35,13 +35,8 @@ MGRN_DEVICE int polynomial_reaching(const Group<Block>& group, const Sizes& size
                                     const Polynomial* polynomials, float range) {
   // A lane looks at one, and there are no more of them than lanes.
   const int lane = group.lane();
-  float nearest = lane < sizes.polynomial_count && range <= polynomials[lane].range
-                      ? -static_cast<float>(lane)
-                      : -kInfinity;
-  MGRN_UNROLL
-  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-    nearest = larger(nearest, group.block.shuffle_xor(nearest, lanes));
-  }
+  const bool reaches = lane < sizes.polynomial_count && range <= polynomials[lane].range;
+  const float nearest = warp_combine(group.block, Larger{}, reaches ? -static_cast<float>(lane) : -kInfinity);
   return nearest == -kInfinity ? -1 : static_cast<int>(-nearest);
 }
 
@@ -143,11 +138,7 @@ MGRN_DEVICE void expand_panel(const Group<Block>& group, const Sizes& sizes, con
         slot.series[m][1] = c * with_value;
         slot.series[m][2] = c * next * span;  // range / query_scale = span
         slot.series[m][3] = c * next_with_value * span;
-        float kappa = group.lane() < terms ? absolute(weight) : 0.0f;
-        MGRN_UNROLL
-        for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-          kappa += group.block.shuffle_xor(kappa, lanes);
-        }
+        const float kappa = warp_combine(group.block, Add{}, group.lane() < terms ? absolute(weight) : 0.0f);
         if (leader) {
           slot.kappa = kappa;
           slot.terms = terms;
@@ -156,6 +147,19 @@ MGRN_DEVICE void expand_panel(const Group<Block>& group, const Sizes& sizes, con
       });
   // The scratch may be written again.
   group.sync();
+}
+
+/// The first kCount of a slot's polynomials at t.
+template <int kCount>
+MGRN_DEVICE void evaluate(const Slot& slot, float t, float (&values)[kCount]) {
+  MGRN_UNROLL
+  for (int k = 0; k < kCount; ++k) values[k] = 0.0f;
+  MGRN_UNROLL_BY_TWO
+  for (int m = slot.terms - 1; m >= 0; --m) {
+    const Four term = four(slot.series[m]);
+    MGRN_UNROLL
+    for (int k = 0; k < kCount; ++k) values[k] = fma(values[k], t, term.at[k]);
+  }
 }
 
 /// Evaluates the series of those of a head's panels that lie in slots, panel `first` in the first of them,
@@ -173,19 +177,13 @@ MGRN_DEVICE void evaluate_panels(const Block& block, const Sizes& sizes, const H
     if (panel.polynomial < 0) continue;
     const Slot& slot = slots[p - first];
     const float t = (q - panel.query_centre) * panel.inverse_scale;
-    float z = 0.0f, a = 0.0f, zk = 0.0f, ak = 0.0f;
-    MGRN_UNROLL_BY_TWO
-    for (int m = slot.terms - 1; m >= 0; --m) {
-      const Four term = four(slot.series[m]);
-      z = fma(z, t, term.at[0]);
-      a = fma(a, t, term.at[1]);
-      zk = fma(zk, t, term.at[2]);
-      ak = fma(ak, t, term.at[3]);
-    }
-    const float inverse = reciprocal(z);
-    const float output = a * inverse;
+    float sums[4];  // of weights, and of weights times value, key, and key and value
+    evaluate(slot, t, sums);
+    const float z = sums[0];
+    const float inverse = 1.0f / z;
+    const float output = sums[1] * inverse;
     rows.mixed[i] = output;
-    rows.slope[i] = (ak - output * zk) * inverse;
+    rows.slope[i] = (sums[3] - output * sums[2]) * inverse;
     rows.inverse_total[i] = inverse;
     // All who find it write the same.
     if (!(z > 0.0f && slot.kappa <= kLargestKappa * z)) trial.failed = 1;
@@ -228,6 +226,14 @@ MGRN_DEVICE void quadratic_forward(const Block& block, const Sizes& sizes, const
   }
 }
 
+/// So many panels are to be tried; with more than there can be, the head becomes quadratic.
+MGRN_DEVICE void try_panels(int panels, HeadPlan& plan, Trial& trial) {
+  trial.failed = 0;
+  trial.pending = panels <= kPanels ? 1 : 0;
+  plan.panels = trial.pending != 0 ? panels : 0;
+  plan.inverse_panel_width = plan.panels > 1 ? static_cast<float>(plan.panels) / trial.width : 0.0f;
+}
+
 /// A head's ranges, and the number of panels to try first. One group.
 template <typename Block>
 MGRN_DEVICE void begin_head(const Group<Block>& group, const Sizes& sizes, const HeadRows& rows,
@@ -251,24 +257,31 @@ MGRN_DEVICE void begin_head(const Group<Block>& group, const Sizes& sizes, const
   plan.key_half = larger(extremes[2] - plan.key_middle, plan.key_middle + extremes[3]);
   plan.query_low = -extremes[1];
   trial.width = extremes[0] - plan.query_low;
-  trial.failed = 0;
   const float range = 0.5f * trial.width * plan.key_half;
   // NaN is in no range.
-  trial.pending = range < 3.4f * kPanels ? 1 : 0;
-  plan.panels = trial.pending == 0 ? 0 : range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
-  if (plan.panels > kPanels) trial.pending = plan.panels = 0;
-  plan.inverse_panel_width = plan.panels > 1 ? static_cast<float>(plan.panels) / trial.width : 0.0f;
+  const bool in_range = range < 3.4f * kPanels;
+  try_panels(!in_range ? kPanels + 1 : range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1, plan, trial);
 }
 
-/// What follows from a trial: it was good, or half as many panels more are tried, or the head becomes
-/// quadratic.
+/// What follows from a trial: it was good, or half as many panels more are tried.
 MGRN_DEVICE void conclude(HeadPlan& plan, Trial& trial) {
-  trial.pending = trial.failed;
-  if (trial.failed == 0) return;
-  trial.failed = 0;
-  plan.panels += (plan.panels + 1) / 2;
-  if (plan.panels > kPanels) trial.pending = plan.panels = 0;
-  plan.inverse_panel_width = plan.panels > 1 ? static_cast<float>(plan.panels) / trial.width : 0.0f;
+  if (trial.failed != 0) {
+    try_panels(plan.panels + (plan.panels + 1) / 2, plan, trial);
+  } else {
+    trial.pending = 0;
+  }
+}
+
+struct Place {
+  int head, panel;
+};
+
+/// Of one panel among those of all heads, one head after another. panels_of(head): their number.
+template <typename PanelsOf>
+MGRN_DEVICE Place place_of(int item, const PanelsOf& panels_of) {
+  int head = 0;
+  for (int panels = panels_of(0); item >= panels; panels = panels_of(++head)) item -= panels;
+  return {head, item};
 }
 
 /// All heads of a layer, by all threads of the block: groups share out the panels of all heads, then each
@@ -283,26 +296,19 @@ MGRN_DEVICE void attention_forward(Block& block, const Group<Block>& group, cons
     begin_head(group, sizes, rows_of(head), room.plans[head], room.trials[head]);
   }
   block.sync();
+  const auto panels_to_try = [&](int head) {
+    return room.trials[head].pending != 0 ? room.plans[head].panels : 0;
+  };
   while (true) {
     int items = 0;
-    for (int head = 0; head < kWidth; ++head) {
-      items += room.trials[head].pending != 0 ? room.plans[head].panels : 0;
-    }
+    for (int head = 0; head < kWidth; ++head) items += panels_to_try(head);
     if (items == 0) break;
     MGRN_NO_UNROLL
     for (int begin = 0; begin < items; begin += kSlots) {
       const int end = begin + kSlots < items ? begin + kSlots : items;
       MGRN_NO_UNROLL
       for (int item = begin + group.index; item < end; item += sizes.groups) {
-        int head = -1, panel = item;
-        for (int h = 0; h < kWidth && head < 0; ++h) {
-          if (room.trials[h].pending == 0) continue;
-          if (panel < room.plans[h].panels) {
-            head = h;
-          } else {
-            panel -= room.plans[h].panels;
-          }
-        }
+        const auto [head, panel] = place_of(item, panels_to_try);
         expand_panel(group, sizes, polynomials, rows_of(head), room.plans[head], panel, room.trials[head],
                      room.slots[item - begin]);
       }
@@ -310,9 +316,8 @@ MGRN_DEVICE void attention_forward(Block& block, const Group<Block>& group, cons
       int before = 0;
       MGRN_NO_UNROLL
       for (int head = 0; head < kWidth; ++head) {
-        if (room.trials[head].pending == 0) continue;
-        const int panels = room.plans[head].panels;
-        if (before < end && before + panels > begin) {
+        const int panels = panels_to_try(head);
+        if (panels > 0 && before < end && before + panels > begin) {
           // Panel `begin - before` would lie in the first slot.
           evaluate_panels(block, sizes, rows_of(head), room.plans[head], begin - before, room.slots,
                           room.trials[head]);
@@ -423,16 +428,10 @@ MGRN_DEVICE void apply_panels(const Block& block, const Sizes& sizes, const Head
       const Slot& slot = slots[p - first];
       const float weight = key_weight(key, panel.query_centre, plan.key_half);
       const float s = (key - panel.key_centre) * panel.inverse_span;
-      float straight = 0.0f, by_value = 0.0f, plain = 0.0f;
-      MGRN_UNROLL_BY_TWO
-      for (int m = slot.terms - 1; m >= 0; --m) {
-        const Four term = four(slot.series[m]);
-        straight = fma(straight, s, term.at[0]);
-        by_value = fma(by_value, s, term.at[1]);
-        plain = fma(plain, s, term.at[2]);
-      }
-      dv = fma(weight, straight, dv);
-      dk = fma(weight, fma(value, by_value, plain), dk);
+      float sums[3];  // of the value's gradient, and of the key's by value and without
+      evaluate(slot, s, sums);
+      dv = fma(weight, sums[0], dv);
+      dk = fma(weight, fma(value, sums[1], sums[2]), dk);
     }
     rows.key_gradient[j] = dk;
     rows.value_gradient[j] = dv;
@@ -445,15 +444,15 @@ template <int kWidth, typename Block, typename RowsOf>
 MGRN_DEVICE void attention_backward(Block& block, const Group<Block>& group, const Sizes& sizes,
                                     const Polynomial* polynomials, const RowsOf& rows_of,
                                     AttentionRoom<kWidth>& room) {
+  const auto panels_of = [&](int head) { return room.plans[head].panels; };
   int items = 0;
-  for (int head = 0; head < kWidth; ++head) items += room.plans[head].panels;
+  for (int head = 0; head < kWidth; ++head) items += panels_of(head);
   MGRN_NO_UNROLL
   for (int begin = 0; begin < items; begin += kSlots) {
     const int end = begin + kSlots < items ? begin + kSlots : items;
     MGRN_NO_UNROLL
     for (int item = begin + group.index; item < end; item += sizes.groups) {
-      int head = 0, panel = item;
-      while (panel >= room.plans[head].panels) panel -= room.plans[head++].panels;
+      const auto [head, panel] = place_of(item, panels_of);
       const HeadRowsBack rows = rows_of(head);
       // What follows the first slots has overwritten the nearer copies.
       expand_panel_back(group, sizes, polynomials, begin == 0 ? rows.query : rows.stored_query,

@@ -185,7 +185,7 @@ MGRN_DEVICE void clear(Block& block, float* values, int count) {
 /// Inputs -> state, plans and flat. One block per sample.
 template <int kWidth>
 struct Encode {
-  static constexpr int kMostThreads = kWidth <= 4 ? kThreadsOfFew : kThreadsOfMany;
+  static constexpr int kMostThreads = kThreadsOfSample<kWidth>;
   static constexpr int kBlocksTogether = 1;
   EncoderArguments a;
 
@@ -338,9 +338,8 @@ struct WarpTile {
       constexpr int kLanes = kLast > 16 ? 1 : kLast > 8 ? 2 : kLast > 4 ? 4 : 8;
       const int mine = lane / kLanes;
       const int element = kElements - kLast + (mine < kLast ? mine : 0);
-      float sum = total(element, lane % kLanes * (kWarp / kLanes), kWarp / kLanes);
-      MGRN_UNROLL
-      for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) sum += block.shuffle_xor(sum, lanes);
+      const float part = total(element, lane % kLanes * (kWarp / kLanes), kWarp / kLanes);
+      const float sum = warp_combine<kLanes>(block, Add{}, part);
       if (mine < kLast && lane % kLanes == 0) sums[at + element] += sum;
     }
   }
@@ -349,7 +348,7 @@ struct WarpTile {
 /// state, plans and the gradient in flat -> partial_sums. One block per sample.
 template <int kWidth>
 struct EncodeBackward {
-  static constexpr int kMostThreads = kWidth <= 4 ? kThreadsOfFew : kThreadsOfMany;
+  static constexpr int kMostThreads = kThreadsOfSample<kWidth>;
   static constexpr int kBlocksTogether = 1;
   EncoderArguments a;
 

@@ -81,23 +81,31 @@ MGRN_DEVICE void group_totals(const Group<Block>& group, int count, float (&firs
 }
 
 struct Add {
-  MGRN_DEVICE float operator()(float a, float b) const { return a + b; }
+  template <typename Value>
+  MGRN_DEVICE Value operator()(Value a, Value b) const {
+    return a + b;
+  }
 };
 struct Larger {
   MGRN_DEVICE float operator()(float a, float b) const { return larger(a, b); }
 };
+
+/// The values of each kLanes lanes in a row, a power of two, combined; the same in each of them.
+template <int kLanes = kWarp, typename Combine, typename Value, typename Block>
+MGRN_DEVICE Value warp_combine(Block& block, Combine combine, Value value) {
+  MGRN_UNROLL
+  for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) {
+    value = combine(value, block.shuffle_xor(value, lanes));
+  }
+  return value;
+}
 
 /// values[i] = all threads' values[i], combined; the same in every thread.
 template <int kCount, typename Combine, typename Block>
 MGRN_DEVICE void group_combine(const Group<Block>& group, Combine combine, float (&values)[kCount]) {
   GroupScratch& scratch = *group.scratch;
   MGRN_UNROLL
-  for (int i = 0; i < kCount; ++i) {
-    MGRN_UNROLL
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-      values[i] = combine(values[i], group.block.shuffle_xor(values[i], lanes));
-    }
-  }
+  for (int i = 0; i < kCount; ++i) values[i] = warp_combine(group.block, combine, values[i]);
   if (group.lane() == 0) {
     MGRN_UNROLL
     for (int i = 0; i < kCount; ++i) scratch.sums[group.warp()][i] = values[i];

@@ -21,6 +21,9 @@ inline constexpr int kThreads = 256;
 inline constexpr int kFewSamples = 160;
 inline constexpr int kThreadsOfFew = 512;
 inline constexpr int kThreadsOfMany = 256;
+/// The most of them: wider models need more registers for each thread.
+template <int kWidth>
+inline constexpr int kThreadsOfSample = kWidth <= 4 ? kThreadsOfFew : kThreadsOfMany;
 /// Groups of a block's threads, one panel of a head each at a time. A GPU has 16 named barriers, and the
 /// block needs one.
 inline constexpr int kMostGroups = 8;
@@ -116,7 +119,6 @@ struct alignas(16) Slot {
   float series[kTerms][4];
   float kappa;  ///< forward: what bounds the first polynomial's rounding
   int terms;
-  int unused[2];
 };
 
 /// How far a head's choice of panels has come; `panels` of its plan are being tried.

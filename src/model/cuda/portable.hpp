@@ -41,14 +41,7 @@ MGRN_DEVICE float quotient(float a, float b) {
   return a / b;
 #endif
 }
-/// 1 / x and 1 / sqrt(x) within 2 ulp, for normal numbers above zero.
-MGRN_DEVICE float reciprocal(float x) {
-#if defined(__CUDACC__)
-  return __frcp_rn(x);
-#else
-  return 1.0f / x;
-#endif
-}
+/// 1 / sqrt(x) within 2 ulp, for normal numbers above zero.
 MGRN_DEVICE float reciprocal_root(float x) {
 #if defined(__CUDACC__)
   return rsqrtf(x);

@@ -50,8 +50,7 @@ struct LossOfSamples {
       units[u] = unit;
       total += static_cast<double>(a.logit_weight[u]) * static_cast<double>(unit);
     }
-    MGRN_UNROLL
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) total += block.shuffle_xor(total, lanes);
+    total = warp_combine(block, Add{}, total);
     if (lane == 0) {
       a.logits[row] = static_cast<float>(total + static_cast<double>(a.logit_bias[0]));
       if (a.train) lose(row);
@@ -163,11 +162,8 @@ struct LossOfUnits {
     loss = sum_of_warps(block, parts, loss);
     slope = sum_of_warps(block, parts, slope);
     if (block.thread() >= kWarp) return;
-    MGRN_UNROLL
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-      loss += block.shuffle_xor(loss, lanes);
-      slope += block.shuffle_xor(slope, lanes);
-    }
+    loss = warp_combine(block, Add{}, loss);
+    slope = warp_combine(block, Add{}, slope);
     if (block.thread() == 0) {
       *a.loss = loss;
       *a.logit_bias_gradient = static_cast<float>(slope);

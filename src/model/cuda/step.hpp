@@ -63,9 +63,9 @@ class StepOf final : public Step {
  public:
   StepOf(const StepShape& shape, const Polynomial* polynomials, const float* positions, int device)
       : device_(device), shape_(shape) {
-    // Wider models need more registers for each thread, and more threads more of the block's memory.
-    if (shape.samples <= kFewSamples && kWidth <= 4) use_threads(kThreadsOfFew);
-    if (sizes_.threads == 0 || shared_backward_ > device_.shared_limit()) use_threads(kThreadsOfMany);
+    use_threads(shape.samples <= kFewSamples ? kThreadsOfSample<kWidth> : kThreadsOfMany);
+    // Fewer threads take less of the block's memory.
+    if (shared_backward_ > device_.shared_limit()) use_threads(kThreadsOfMany);
     if (shared_backward_ > device_.shared_limit()) {
       throw std::runtime_error(
           "a sample of " + std::to_string(shape.cells) + " cells takes " + std::to_string(shared_backward_) +
