@@ -180,6 +180,17 @@ void check(Config& config) {
                             .expected = "--dataset D.h5 --network CSV --tfs CSV",
                             .hint = "give all three, or none for data made in memory"});
   }
+  if (config.train.device == "cuda") {
+    for (const std::string& stage : config.bench.stages) {
+      if (stage != "step") {
+        throw base::UsageError({.what = "a GPU is measured by whole steps alone",
+                                .file = "stage",
+                                .expected = "step, with --device cuda",
+                                .got = stage,
+                                .hint = "give --stage step, or leave --device out"});
+      }
+    }
+  }
 }
 
 std::string figure_text(double value, int digits) {

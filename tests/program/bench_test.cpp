@@ -253,6 +253,8 @@ TEST(Bench, RefusesWhatItDoesNotKnow) {
                                            {{"--stage", "attention", "--isa", "neon"}, "neon"},
                                            {{"--cells-per-sample", "500,many"}, "\"many\""},
                                            {{"--seconds", "0"}, "seconds"},
+                                           {{"--device", "cuda"}, "whole steps alone"},
+                                           {{"--stage", "step,rp", "--device", "cuda"}, "got rp"},
                                            {{"--stage", "step", "--dataset", "D.h5"}, "network"}}) {
     const ProgramResult result = run_program(with({"bench"}, bad.arguments));
     EXPECT_EQ(result.code, 64) << bad.says << result.errors;
