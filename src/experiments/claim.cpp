@@ -10,15 +10,16 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
-#include <sstream>
 
 #include "multigrnformer/base/atomic_file.hpp"
 #include "multigrnformer/base/environment.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/process.hpp"
 #include "multigrnformer/base/stop_signal.hpp"
 #include "multigrnformer/comm/topology.hpp"
 
@@ -30,59 +31,23 @@ namespace fs = std::filesystem;
 constexpr double kMissedSeconds = 2 * kHeartbeatSeconds;
 constexpr double kSlurmAnswerSeconds = 30;  // how long an answer of squeue is good for
 
-/// Identity of the running kernel and of the view of processes on it: a PID means something only there.
-std::string kernel() {
-  std::string boot;
-  try {
-    boot = base::read_file("/proc/sys/kernel/random/boot_id");
-  } catch (const base::DataError&) {
-    return {};
-  }
-  std::array<char, 64> space{};
-  if (::readlink("/proc/self/ns/pid", space.data(), space.size() - 1) <= 0) {
-    return {};
-  }
-  return boot.substr(0, boot.find('\n')) + " " + space.data();
-}
-
-/// Start time in clock ticks since boot, which tells a process from a later one with the same PID. Empty: no
-/// such process, or one that has ended and only waits to be collected.
-std::string start_time(const std::string& pid) {
-  std::string line;
-  try {
-    line = base::read_file("/proc/" + pid + "/stat");
-  } catch (const base::DataError&) {
-    return {};
-  }
-  // The name, in parentheses, may hold blanks.
-  const auto name_end = line.rfind(')');
-  if (name_end == std::string::npos) {
-    return {};
-  }
-  std::istringstream fields(line.substr(name_end + 1));
-  std::string field;
-  for (int number = 3; number <= 22 && fields >> field; ++number) {
-    if (number == 3 && (field == "Z" || field == "X")) {
-      return {};
-    }
-  }
-  return fields ? field : std::string();
-}
-
-std::string this_process() {
-  const std::string where = kernel();
-  const std::string pid = std::to_string(::getpid());
-  return where.empty() ? std::string() : where + " " + pid + " " + start_time(pid);
+/// As it stands in a claim.
+std::string text_of(const base::Process& process) {
+  return process.machine.empty()
+             ? std::string()
+             : process.machine + " " + std::to_string(process.number) + " " + process.start;
 }
 
 bool ended_here(const Claimant& owner) {
-  const std::string where = kernel();
-  if (where.empty() || owner.process.rfind(where + " ", 0) != 0) {
+  const std::string& text = owner.process;
+  const auto start = text.rfind(' ');
+  const auto number = start == std::string::npos || start == 0 ? start : text.rfind(' ', start - 1);
+  if (number == std::string::npos || number == start) {
     return false;
   }
-  std::istringstream rest(owner.process.substr(where.size() + 1));
-  std::string pid, start;
-  return (rest >> pid >> start) && start_time(pid) != start;
+  return base::has_ended({.machine = text.substr(0, number),
+                          .number = std::strtoll(text.c_str() + number, nullptr, 10),
+                          .start = text.substr(start + 1)});
 }
 
 /// State of a job after squeue, "" when Slurm does not know it any more, "?" when it cannot be asked.
@@ -170,7 +135,7 @@ constexpr int kAttemptDigits = 6;
 
 Claimant this_claimant(const std::string& launch) {
   return {.host = comm::host_name(),
-          .process = this_process(),
+          .process = text_of(base::this_process()),
           .slurm_job = base::environment(base::Variable::slurm_job).value_or(""),
           .slurm_restart = base::environment(base::Variable::slurm_restarts).value_or(""),
           .launch = launch};

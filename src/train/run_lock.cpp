@@ -15,6 +15,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
+#include "multigrnformer/base/process.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 
 namespace mgrn::train {
@@ -28,38 +29,6 @@ constexpr const char* kCount = "count";
 // Time in which a file that is written at this moment becomes whole, and two newcomers see one another.
 constexpr milliseconds kMoment{100};
 
-// Text of a file of /proc; empty where the system has none.
-std::string system_text(const std::string& file) {
-  try {
-    std::string text = base::read_file(file);
-    while (!text.empty() && text.back() == '\n') {
-      text.pop_back();
-    }
-    return text;
-  } catch (const base::Error&) {
-    return {};
-  }
-}
-
-// Boot and PID namespace: where both are equal, process numbers mean the same. Empty: unknown.
-std::string machine() {
-  const std::string boot = system_text("/proc/sys/kernel/random/boot_id");
-  char name[64] = {};
-  const auto length = ::readlink("/proc/self/ns/pid", name, sizeof name - 1);
-  return boot.empty() || length <= 0 ? std::string() : boot + " " + name;
-}
-
-// When a process started, in ticks since boot; empty when there is no such process.
-std::string start_of(std::int64_t process) {
-  const std::string facts = system_text("/proc/" + std::to_string(process) + "/stat");
-  // The second field is the program's name in parentheses, which may hold anything; ours is the 22nd.
-  auto at = facts.rfind(')');
-  for (int field = 2; at != std::string::npos && field < 22; ++field) {
-    at = facts.find(' ', at + 1);
-  }
-  return at == std::string::npos ? std::string() : facts.substr(at + 1, facts.find(' ', at + 1) - at - 1);
-}
-
 std::string host_name() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
@@ -70,10 +39,11 @@ std::int64_t restarts(const std::optional<std::string>& text) {
 }
 
 Json this_job() {
+  const base::Process me = base::this_process();
   return {{"host", host_name()},
-          {"machine", machine()},
-          {"process", ::getpid()},
-          {"process_start", start_of(::getpid())},
+          {"machine", me.machine},
+          {"process", me.number},
+          {"process_start", me.start},
           {"since", timestamp()},
           {"slurm_job", base::environment(base::Variable::slurm_job).value_or("")},
           {"slurm_restarts", restarts(base::environment(base::Variable::slurm_restarts))}};
@@ -195,10 +165,11 @@ void RunLock::require_gone(const Json& holder, Timing timing) const {
   const Json me = Json::parse(me_);
   const std::string here = text_at(me, "machine");
   if (!here.empty() && text_at(holder, "machine") == here) {
+    const base::Process process{
+        .machine = here, .number = number_at(holder, "process"), .start = text_at(holder, "process_start")};
     const auto end = std::chrono::steady_clock::now() + timing.leaving;
     for (;;) {
-      const std::string start = start_of(number_at(holder, "process"));
-      if (start.empty() || start != text_at(holder, "process_start") || read_holder(file_).is_null()) {
+      if (base::has_ended(process) || read_holder(file_).is_null()) {
         return;
       }
       if (std::chrono::steady_clock::now() >= end) {
