@@ -62,7 +62,7 @@ bool has_ended(const Process& process) {
     return false;
   }
   const std::string start = start_of(process.number);
-  if (start.empty()) {
+  if (start.empty() || process.start.empty()) {
     // Other users' processes may be hidden (mount option hidepid): no entry in /proc is no proof.
     return ::kill(static_cast<pid_t>(process.number), 0) != 0 && errno == ESRCH;
   }

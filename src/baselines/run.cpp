@@ -12,6 +12,7 @@
 #include "multigrnformer/baselines/expression.hpp"
 #include "multigrnformer/baselines/method.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/comm/topology.hpp"
 #include "multigrnformer/evaluate/predictions_file.hpp"
 #include "multigrnformer/evaluate/report.hpp"
 #include "multigrnformer/formats/edge_table.hpp"
@@ -105,7 +106,7 @@ class ScoringRun {
   }
 
   void begin(const train::Source& source) {
-    const base::Json hosts = train::gathered_names(communicator_, train::host_name());
+    const base::Json hosts = train::gathered_names(communicator_, comm::host_name());
     on_root([&] {
       base::Json facts = train::run_facts(settings_, std::span(&source, 1));
       facts["job"] = "baseline";

@@ -16,6 +16,7 @@
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/comm/topology.hpp"
 #include "multigrnformer/evaluate/predictions_file.hpp"
 #include "multigrnformer/evaluate/report.hpp"
 #include "multigrnformer/pairs/leak.hpp"
@@ -303,7 +304,7 @@ class Run {
   }
 
   void begin(std::int64_t step) {
-    const base::Json hosts = gathered_names(communicator_, host_name());
+    const base::Json hosts = gathered_names(communicator_, comm::host_name());
     const base::Json gpus = gathered_names(communicator_, gpu_.uuid);
     on_root([&] {
       base::create_directories(folder_.path());

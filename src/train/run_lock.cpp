@@ -16,6 +16,7 @@
 #include "multigrnformer/base/json.hpp"
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/base/process.hpp"
+#include "multigrnformer/comm/topology.hpp"
 #include "multigrnformer/train/run_folder.hpp"
 
 namespace mgrn::train {
@@ -29,18 +30,13 @@ constexpr const char* kCount = "count";
 // Time in which a file that is written at this moment becomes whole, and two newcomers see one another.
 constexpr milliseconds kMoment{100};
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
-}
-
 std::int64_t restarts(const std::optional<std::string>& text) {
   return text ? std::strtoll(text->c_str(), nullptr, 10) : 0;
 }
 
 Json this_job() {
   const base::Process me = base::this_process();
-  return {{"host", host_name()},
+  return {{"host", comm::host_name()},
           {"machine", me.machine},
           {"process", me.number},
           {"process_start", me.start},

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multigrnformer/train/run_record.hpp"
 
-#include <unistd.h>
-
 #include <exception>
 #include <filesystem>
 #include <utility>
@@ -81,11 +79,6 @@ base::Json run_facts(const Settings& settings, std::span<const Source> sources) 
           {"c_library", c_library()},
           {"seeds", {{"pairs.seed", settings.split.seed}, {"train.seed", settings.seed}}},
           {"inputs", inputs}};
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("unknown");
 }
 
 base::Json gathered_names(comm::Communicator& communicator, const std::string& mine) {

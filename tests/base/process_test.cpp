@@ -57,6 +57,15 @@ TEST(Process, HasEndedWhereItsNumberBelongsToAnotherByNow) {
   EXPECT_TRUE(has_ended(former));
 }
 
+TEST(Process, OfUnknownStartHasEndedOnlyWhereNobodyHasItsNumber) {
+  Process child = living_child();
+  child.start.clear();
+  EXPECT_FALSE(has_ended(child));
+  ::kill(static_cast<pid_t>(child.number), SIGKILL);
+  ::waitpid(static_cast<pid_t>(child.number), nullptr, 0);
+  EXPECT_TRUE(has_ended(child));
+}
+
 TEST(Process, IsNeverJudgedFromAnotherMachineOrWithoutANumber) {
   Process child = living_child();
   ::kill(static_cast<pid_t>(child.number), SIGKILL);

@@ -31,7 +31,6 @@ std::optional<base::Json> finished_result(const RunFolder& folder, const Setting
 void record_end(const RunFolder& folder, const comm::Communicator& communicator,
                 const base::Error& error) noexcept;
 
-std::string host_name();
 /// Collective. The name that each rank gives, by rank; on every rank.
 base::Json gathered_names(comm::Communicator& communicator, const std::string& mine);
 
