@@ -29,13 +29,14 @@ TEST(Attention, BothWaysMatchDoublePrecisionOverManyDraws) {
   int linear_heads = 0;
   int panelled = 0;
   for (const cpu::Kernels* kernels : test::available_kernels()) {
-    for (const double range : {1e-6, 0.05, 0.5, 1.4, 2.0, 4.0, 7.0, 10.0, 16.0, 30.0, 40.0, 100.0}) {
+    for (const double range :
+         {1e-6, 0.05, 0.5, 1.4, 2.0, 4.0, 7.0, 10.0, 16.0, 30.0, 40.0, 100.0, 300.0, 1000.0}) {
       Worst quadratic, linear;
       std::uint64_t seed = 1;
       for (const Cloud cloud :
            {Cloud::gaussian, Cloud::uniform, Cloud::two_points, Cloud::skewed, Cloud::sparse}) {
         for (const int n : {100, 331, 500}) {
-          for (const double offset : {0.0, 0.7}) {
+          for (const double offset : {0.0, 0.7, -3.0}) {  // the last: queries on one side of zero
             const Head head = make_head(n, range, cloud, offset, ++seed);
             const Gradients exact = exact_attention(head);
             quadratic.see(head, compute(*kernels, head, false), exact);
@@ -99,11 +100,43 @@ TEST(Attention, LinearTimeHoldsItsBoundsOverRandomCases) {
 
 TEST(Attention, LinearTimeIsTakenAtPracticalRangesAndLengths) {
   for (const cpu::Kernels* kernels : test::available_kernels()) {
-    for (const double range : {0.5, 2.0, 4.0, 8.0, 16.0, 30.0, 40.0}) {
+    for (const double range : {0.5, 2.0, 4.0, 8.0, 16.0, 30.0, 40.0, 300.0, 1e4}) {
       EXPECT_GT(compute(*kernels, make_head(500, range, Cloud::gaussian, 0, 3), true).panels, 0) << range;
       EXPECT_GT(compute(*kernels, make_head(500, range, Cloud::sparse, 0.3, 3), true).panels, 0) << range;
     }
-    EXPECT_EQ(compute(*kernels, make_head(500, 1e4, Cloud::gaussian, 0, 3), true).panels, 0);
+    EXPECT_EQ(compute(*kernels, make_head(64, 1e4, Cloud::gaussian, 0, 3), true).panels, 0)
+        << "64 cells are not worth so many panels";
+  }
+}
+
+TEST(Attention, PanelsGrowWithTheLogarithmOfTheRange) {
+  for (const cpu::Kernels* kernels : test::available_kernels()) {
+    for (const Cloud cloud : {Cloud::gaussian, Cloud::uniform, Cloud::skewed}) {
+      const auto panels = [&](double range) {
+        return compute(*kernels, make_head(500, range, cloud, 0, 3), true).panels;
+      };
+      // Two at each doubling or so, one on either side of zero.
+      for (double range = 10; range < 1e4; range *= 10) {
+        EXPECT_LE(panels(10 * range) - panels(range), 10) << range;
+        EXPECT_GT(panels(10 * range), panels(range)) << range;
+      }
+      EXPECT_LE(panels(1e4), 30);
+    }
+  }
+}
+
+TEST(Attention, QueriesFarFromZeroNeedFewPanelsHoweverFar) {
+  for (const cpu::Kernels* kernels : test::available_kernels()) {
+    for (const double far : {10.0, 100.0}) {  // in half ranges of the queries
+      Head head = make_head(331, 20.0, Cloud::gaussian, 0, 5);
+      const float shift = static_cast<float>(far * std::sqrt(20.0));
+      for (float& q : head.q) q += shift;
+      const Computed got = compute(*kernels, head, true);
+      EXPECT_GT(got.panels, 0) << far;
+      EXPECT_LE(got.panels, 2) << far;
+      const Gradients exact = exact_attention(head);
+      EXPECT_LE(test::relative_error(got.o, exact.o), 2e-5) << far;
+    }
   }
 }
 

@@ -192,7 +192,7 @@ TEST(FusedEngine, HeadsAreVisitedInOrderAndAsTheyAreComputed) {
       const auto engine = cpu::make_fused_engine(kShape, 2, {kind, kernels->name});
       std::set<int> panels;
       // From flat heads to such as only the quadratic way can compute.
-      for (const double sharpness : {0.5, 2.0, 4.0}) {
+      for (const double sharpness : {0.5, 2.0, 4.0, 16.0}) {
         int visited = 0;
         engine->visit_heads(make_parameters(kShape, 5, sharpness), 5, samples.inputs,
                             [&](const HeadView& view) {

@@ -81,5 +81,30 @@ TEST(SimdMath, ExponentialPolynomialsReachTheirAccuracy) {
   }
 }
 
+// What far_keys promises: that many keys beyond the interval, wherever they lie, err by 1e-7 in all.
+TEST(SimdMath, KeysBeyondAPolynomialsReachAreKeptSmall) {
+  for (const cpu::ExponentialPolynomial& polynomial : cpu::exponential_polynomials()) {
+    const double range = polynomial.range;
+    for (int i = 0; i < cpu::kRateCount; ++i) {
+      double worst = 0;
+      for (double x = range; x <= range + 40; x += std::min(range, 1.0) / 41) {
+        const double taken_for = std::min(x / range, static_cast<double>(cpu::kFarthest));
+        const double weight = std::exp(-static_cast<double>(cpu::kRates[i]) * x);
+        for (const double sign : {-1.0, 1.0}) {
+          double value = 0;
+          for (int m = polynomial.terms - 1; m >= 0; --m) {
+            value = value * sign * taken_for + static_cast<double>(polynomial.coefficients[m]);
+          }
+          worst = std::max(worst, weight * std::fabs(value - std::exp(sign * x)));
+        }
+      }
+      EXPECT_LE(worst * static_cast<double>(polynomial.far_keys[i]), 1.1e-7) << range << ' ' << i;
+      if (i > 0) {
+        EXPECT_GT(polynomial.far_keys[i], polynomial.far_keys[i - 1]);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mgrn::model

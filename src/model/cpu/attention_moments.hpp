@@ -10,10 +10,12 @@
 // What keeps it exact: weights w_j = e^(c_q k_j) scaled to at most 1; the key centre is the weighted mean (by
 // Jensen Z >= sum of w, so the truncation error is relative to Z for any data); values are centred; the
 // derivative comes from shifted moments, not from the differentiated polynomial. Two conditions are checked
-// on the data: the product's range fits a polynomial (else more panels), and kappa = sum_m |c_m mu_m| / min Z
-// stays small, which bounds cancellation. A head that cannot meet them is left to quadratic attention.
+// on the data: the product's range fits a polynomial (attention_panels.hpp; else more panels), and kappa =
+// sum_m |c_m mu_m| / min Z stays small, which bounds cancellation. A head that cannot meet them is left to
+// quadratic attention.
 #pragma once
 
+#include "model/cpu/attention_panels.hpp"
 #include "model/cpu/attention_quadratic.hpp"
 
 namespace mgrn::model::cpu {
@@ -85,25 +87,24 @@ inline bool linear_pays(const Dimensions& d, int panels, int terms) {
   return linear < 30 * d.padded;
 }
 
-/// Cuts the range of queries into `count` equal panels; panel_of[i] is query i's, -1 for padding.
-inline void assign_panels(const Dimensions& d, const float* q, float low, float high, int count,
-                          HeadPlan& plan, int* panel_of) {
-  const float width = (high - low) / static_cast<float>(count);
-  plan.panels = count;
-  for (int p = 0; p < count; ++p) {
+/// Completes the plan's panels from its cuts; panel_of[i] is query i's, -1 for padding.
+inline void assign_panels(const Dimensions& d, const float* q, const Cuts& cuts, HeadPlan& plan,
+                          int* panel_of) {
+  plan.panels = cuts.count;
+  for (int p = 0; p < cuts.count; ++p) {
     plan.panel[p] = Panel{};
-    plan.panel[p].query_centre = low + width * (static_cast<float>(p) + 0.5f);
-    plan.panel[p].query_scale = width * 0.5f;
+    plan.panel[p].query_centre = 0.5f * (cuts.at[p] + cuts.at[p + 1]);
+    plan.panel[p].query_scale = 0.5f * (cuts.at[p + 1] - cuts.at[p]);
   }
-  if (count == 1) {
+  if (cuts.count == 1) {
     plan.panel[0].end = d.padded;
     return;
   }
-  const float inverse = 1.0f / width;
   for (int i = 0; i < d.padded; i += kLanes) {
-    const Vector place = at_least((load(q + i) - low) * inverse, Vector{});
-    *reinterpret_cast<Integers*>(panel_of + i) =
-        __builtin_convertvector(at_most(place, splat(static_cast<float>(count - 1))), Integers);
+    const Vector query = load(q + i);
+    Integers panel{};
+    for (int p = 1; p < cuts.count; ++p) panel -= query >= splat(cuts.at[p]);
+    *reinterpret_cast<Integers*>(panel_of + i) = panel;
   }
   for (int i = d.cells; i < d.padded; ++i) panel_of[i] = -1;
 }
@@ -153,39 +154,41 @@ inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& pla
 }
 
 /// Evaluates one panel; leaves the keys' weights in w. Returns false where a condition of the method fails.
-inline bool evaluate_panel(const Dimensions& d, const float* q, const float* keys, const float* values,
-                           const HeadPlan& plan, Panel& panel, float* w, float* mixed, float* slope,
-                           float* inverse_total) {
+/// kSeveral: the head has others, so that keys may lie beyond this one's reach.
+template <bool kSeveral>
+inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean, const float* keys,
+                           const float* values, const HeadPlan& plan, Panel& panel, float* w, float* mixed,
+                           float* slope, float* inverse_total) {
   const float half = panel.query_scale;
   key_weights(d, keys, panel.query_centre, plan.key_half, w);
   panel.key_centre = 0.0f;
+  float total_weight = 1.0f;
   if (half * plan.key_half > 1.5f) {
     Vector total[2] = {};
     Vector weighted[2] = {};
     for (int j = 0; j < d.padded; j += 2 * kLanes) {
 #pragma GCC unroll 2
       for (int u = 0; u < 2; ++u) {
-        const Vector weight = load(w + j + u * kLanes);
-        total[u] += weight;
-        weighted[u] = fma(weight, load(keys + j + u * kLanes), weighted[u]);
+        const Vector of_keys = load(w + j + u * kLanes);
+        total[u] += of_keys;
+        weighted[u] = fma(of_keys, load(keys + j + u * kLanes), weighted[u]);
       }
     }
-    panel.key_centre = sum(weighted[0] + weighted[1]) / sum(total[0] + total[1]);
+    total_weight = sum(total[0] + total[1]);
+    panel.key_centre = sum(weighted[0] + weighted[1]) / total_weight;
   }
   float span = plan.key_half + __builtin_fabsf(panel.key_centre);
+  if (!(__builtin_fabsf((query_mean - panel.query_centre) * span) <= kLargestSkew)) return false;
   // Equal keys leave no span; any positive one then does, since every s is 0.
   if (span < 1e-15f) span = 1e-15f;
-  panel.polynomial = -1;
-  for (int p = 0; p < d.polynomial_count; ++p) {
-    if (half * span <= d.polynomials[p].range) {
-      panel.polynomial = p;
-      break;
-    }
-  }
+  const Reach reach = choose_polynomial(d, panel, plan.key_half, span, total_weight, kSeveral);
+  panel.polynomial = reach.polynomial;
   if (panel.polynomial < 0) return false;
   const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
   const int terms = exponent.terms;
-  // The queries' scale is widened until range = query_scale * span holds exactly.
+  // The queries' scale is widened until range = query_scale * span holds exactly; where keys may lie beyond
+  // the polynomial's range, the span is shortened to it.
+  if (reach.beyond) span = exponent.range / half;
   panel.query_scale = exponent.range / span;
   panel.inverse_span = 1.0f / span;
   alignas(16) float mu[kMomentRoom];
@@ -197,6 +200,7 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, const float* key
         weight = load(w + j);
         value = load(values + j);
         step = (load(keys + j) - key_centre) * inverse_span;
+        if constexpr (kSeveral) step = near(step);
       },
       d.padded, terms, mu, nu);
   float z_term[kMaxTerms], a_term[kMaxTerms], zk_term[kMaxTerms], ak_term[kMaxTerms];
@@ -263,34 +267,33 @@ struct RowRange {
   float mean;
 };
 
-/// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred), values (centred),
-/// key_weight (written): [padded]; sorted: [kSortedRows][slots], written; rows: kScratchRows of slots.
+/// Forward pass of one head; false leaves it to quadratic attention. q, keys (centred; their mean is
+/// key_mean), values (centred), key_weight (written): [padded]; sorted: [kSortedRows][slots], written; rows:
+/// kScratchRows of slots.
 inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& queries, const float* keys,
-                           const float* values, float* key_weight, float* sorted, float* rows, HeadPlan& plan,
-                           int* panel_of, float* mixed, float* slope, float* inverse_total) {
-  const float low = queries.low;
-  const float high = queries.high;
-  const float range = 0.5f * (high - low) * plan.key_half;
-  if (!(range < 3.4f * kMaxPanels)) return false;
+                           float key_mean, const float* values, float* key_weight, float* sorted, float* rows,
+                           HeadPlan& plan, int* panel_of, float* mixed, float* slope, float* inverse_total) {
+  const float range = 0.5f * (queries.high - queries.low) * plan.key_half;
+  if (!(range < 1e30f)) return false;
   float* sorted_mixed = sorted + slots(d.padded);
   float* sorted_inverse = sorted_mixed + slots(d.padded);
   float* sorted_slope = rows;
-  int count = range <= 6.0f ? 1 : static_cast<int>(range * 0.3f) + 1;
-  for (; count <= kMaxPanels && linear_pays(d, count, range < 3.0f ? 12 : 19); count += (count + 1) / 2) {
-    assign_panels(d, q, low, high, count, plan, panel_of);
+  for (int attempt = 0;; ++attempt) {
+    const Cuts cuts = cut(queries.low, queries.high, plan.key_half, key_mean, attempt);
+    const int count = cuts.count;
+    if (count == 0 || !linear_pays(d, count, range < 3.0f ? 12 : 19)) break;
+    assign_panels(d, q, cuts, plan, panel_of);
     bool good = true;
     if (count == 1) {
       Panel& panel = plan.panel[0];
-      good = evaluate_panel(d, q, keys, values, plan, panel, key_weight, mixed, slope, inverse_total);
-      const float skew =
-          (queries.mean - panel.query_centre) * (plan.key_half + __builtin_fabsf(panel.key_centre));
-      good = good && __builtin_fabsf(skew) <= kLargestSkew;
+      good = evaluate_panel<false>(d, q, queries.mean, keys, values, plan, panel, key_weight, mixed, slope,
+                                   inverse_total);
     } else {
       sort_by_panel<1>(d, panel_of, plan, {q}, {sorted}, {nullptr});
       for (int p = 0; p < count && good; ++p) {
         if (plan.panel[p].begin == plan.panel[p].end) continue;
-        good = evaluate_panel(d, sorted, keys, values, plan, plan.panel[p], key_weight, sorted_mixed,
-                              sorted_slope, sorted_inverse);
+        good = evaluate_panel<true>(d, sorted, plan.panel[p].query_centre, keys, values, plan, plan.panel[p],
+                                    key_weight, sorted_mixed, sorted_slope, sorted_inverse);
       }
       if (good) {
         unsort<2>(d, panel_of, plan, {sorted_mixed, sorted_slope}, {mixed, slope});
@@ -302,9 +305,10 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
   return false;
 }
 
-/// One panel's part of the keys' and values' gradients, which start here or are added to. w: the keys'
-/// weights; entry: the panel's queries as moments() wants them, g / Z, outputs and scaled queries.
-template <bool kStart, typename Entry>
+/// One panel's part of the keys' and values' gradients, which start here where it is the only one, else are
+/// added to. w: the keys' weights; entry: the panel's queries as moments() wants them, g / Z, outputs and
+/// scaled queries.
+template <bool kOnly, typename Entry>
 inline void panel_backward(const Dimensions& d, const Panel& panel, const float* keys, const float* values,
                            const float* w, Entry entry, float* key_gradient, float* value_gradient) {
   const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
@@ -327,6 +331,7 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
 #pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
       step[u] = (load(keys + j + u * kLanes) - centre) * inverse_span;
+      if constexpr (!kOnly) step[u] = near(step[u]);
       dv[u] = splat(value_term[terms - 1]);
       plain[u] = splat(plain_term[terms - 1]);
       by_value[u] = splat(by_value_term[terms - 1]);
@@ -347,7 +352,7 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
       const int at = j + u * kLanes;
       const Vector weight = load(w + at);
       const Vector both = fma(load(values + at), by_value[u], plain[u]);
-      if constexpr (kStart) {
+      if constexpr (kOnly) {
         store(value_gradient + at, weight * dv[u]);
         store(key_gradient + at, weight * both);
       } else {

@@ -62,7 +62,8 @@ inline void attention(const Dimensions& d, const LayerState& state, const Scratc
       bool done = false;
       if (d.linear) {
         const RowRange query_range = row_range(d, q);
-        done = linear_forward(d, q, query_range, keys, values, state.key_weight + head * d.padded,
+        done = linear_forward(d, q, query_range, keys, key_range.mean - key_middle, values,
+                              state.key_weight + head * d.padded,
                               state.sorted + head * kSortedRows * slots(d.padded), scratch.rows, plan,
                               state.panel_of + head * d.padded, mixed, slope, inverse_total);
       }

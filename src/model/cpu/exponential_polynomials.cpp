@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/cpu/exponential_polynomials.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -31,6 +32,32 @@ long double bessel_i(int order, long double x) {
 constexpr std::size_t kSeries = 80;
 using Coefficients = std::array<long double, kSeries + 1>;
 
+/// By the most that one key beyond the interval can add to the error, over all the distances it may have.
+void count_far_keys(ExponentialPolynomial& polynomial) {
+  // The first step where errors begin to grow; weights leave 1e-13 of what lies beyond the last.
+  constexpr long double kStep = 1.0L / 32;
+  constexpr long double kLast = 20;
+  std::array<long double, kRateCount> worst{};
+  const auto range = static_cast<long double>(polynomial.range);
+  for (long double distance = range; distance <= range + kLast; distance += kStep * std::min(range, 1.0L)) {
+    const long double y = std::min(distance / range, static_cast<long double>(kFarthest));
+    long double above = 0;
+    long double below = 0;
+    for (int m = polynomial.terms - 1; m >= 0; --m) {
+      above = above * y + static_cast<long double>(polynomial.coefficients[m]);
+      below = below * -y + static_cast<long double>(polynomial.coefficients[m]);
+    }
+    const long double error =
+        std::max(std::abs(std::exp(distance) - above), std::abs(std::exp(-distance) - below));
+    for (std::size_t i = 0; i < kRateCount; ++i) {
+      worst[i] = std::max(worst[i], error * std::exp(-static_cast<long double>(kRates[i]) * distance));
+    }
+  }
+  for (std::size_t i = 0; i < kRateCount; ++i) {
+    polynomial.far_keys[i] = static_cast<float>(kTruncation / worst[i]);
+  }
+}
+
 /// e^(range y) = I_0 + 2 sum_m I_m T_m(y), cut where the rest is below kTruncation, in powers of y.
 ExponentialPolynomial make_polynomial(double range) {
   Coefficients series{};
@@ -57,6 +84,7 @@ ExponentialPolynomial make_polynomial(double range) {
   result.terms = static_cast<int>(terms);
   for (std::size_t m = 0; m < terms && m < kMaxTerms; ++m)
     result.coefficients[m] = static_cast<float>(powers[m]);
+  count_far_keys(result);
   return result;
 }
 

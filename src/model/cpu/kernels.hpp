@@ -24,11 +24,20 @@ inline constexpr int kMaxTerms = 26;
 /// Most panels into which linear-time attention splits a head's queries.
 inline constexpr int kMaxPanels = 32;
 
+/// How fast weights of keys may fall: e^(-rate x) at x beyond the expansion point.
+inline constexpr int kRateCount = 9;
+inline constexpr float kRates[kRateCount] = {1.5f, 1.75f, 2.0f, 2.25f, 2.5f, 2.75f, 3.0f, 4.0f, 5.0f};
+/// No key is taken for farther off than so many times a polynomial's range.
+inline constexpr float kFarthest = 4.0f;
+
 /// exp(range y) ~ sum_m coefficients[m] y^m on |y| <= 1, to 1e-7 of exp's mean over the interval.
 struct ExponentialPolynomial {
   float range = 0;
   int terms = 0;
   float coefficients[kMaxTerms] = {};
+  /// So many keys may lie beyond the interval, on the side where weights fall at kRates[i], before what the
+  /// polynomial gets wrong there can add up to 1e-7.
+  float far_keys[kRateCount] = {};
 };
 
 struct Dimensions {
