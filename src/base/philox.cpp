@@ -28,7 +28,8 @@ void fill_from(std::uint64_t index, std::uint64_t key, std::uint64_t stream,
 
 // Four blocks at a time, a number in the lower half of each 64-bit lane; the upper halves hold what the
 // multiplication ignores. Returns how many numbers were written, a multiple of 16.
-__attribute__((target("avx2"))) std::size_t fill_four_blocks(std::uint64_t key, std::uint64_t stream,
+__attribute__((target("avx2"))) std::size_t fill_four_blocks(std::uint64_t first_block, std::uint64_t key,
+                                                             std::uint64_t stream,
                                                              std::span<std::uint32_t> numbers) {
   const __m256i factor0 = _mm256_set1_epi64x(0xD2511F53);
   const __m256i factor1 = _mm256_set1_epi64x(0xCD9E8D57);
@@ -38,11 +39,11 @@ __attribute__((target("avx2"))) std::size_t fill_four_blocks(std::uint64_t key, 
   };
   const __m256i stream_low = spread(stream & 0xFFFFFFFFu);
   const __m256i stream_high = spread(stream >> 32);
-  __m256i index = _mm256_set_epi64x(3, 2, 1, 0);  // below 2^32: nobody draws 2^34 numbers at once
+  __m256i index = _mm256_add_epi64(spread(first_block), _mm256_set_epi64x(3, 2, 1, 0));
   std::size_t at = 0;
   for (; at + 16 <= numbers.size(); at += 16) {
     __m256i c0 = index;
-    __m256i c1 = _mm256_setzero_si256();
+    __m256i c1 = _mm256_srli_epi64(index, 32);
     __m256i c2 = stream_low;
     __m256i c3 = stream_high;
     auto key0 = static_cast<std::uint32_t>(key);
@@ -73,15 +74,22 @@ __attribute__((target("avx2"))) std::size_t fill_four_blocks(std::uint64_t key, 
 
 }  // namespace
 
-void philox_fill(std::uint64_t key, std::uint64_t stream, std::span<std::uint32_t> numbers) {
+void philox_fill(std::uint64_t key, std::uint64_t stream, std::span<std::uint32_t> numbers,
+                 std::uint64_t first_block) {
   std::size_t done = 0;
 #if defined(__x86_64__)
-  static const bool wide = __builtin_cpu_supports("avx2") != 0;
+  static const bool wide = __builtin_cpu_supports("avx2");
   if (wide) {
-    done = fill_four_blocks(key, stream, numbers);
+    done = fill_four_blocks(first_block, key, stream, numbers);
   }
 #endif
-  fill_from(done / 4, key, stream, numbers.subspan(done));
+  fill_from(first_block + done / 4, key, stream, numbers.subspan(done));
+}
+
+void BufferedPhiloxStream::refill() {
+  philox_fill(key_, stream_, numbers_, next_block_);
+  next_block_ += numbers_.size() / 4;
+  used_ = 0;
 }
 
 }  // namespace mgrn::base

@@ -11,6 +11,7 @@
 
 namespace {
 
+using mgrn::base::BufferedPhiloxStream;
 using mgrn::base::NameHash;
 using mgrn::base::philox4x32;
 using mgrn::base::PhiloxBlock;
@@ -60,6 +61,33 @@ TEST(Philox, FillingGivesTheNumbersOfTheStream) {
       EXPECT_EQ(filled, drawn);
     }
   }
+}
+
+TEST(Philox, FillingMayBeginAtAnyBlock) {
+  for (const std::uint64_t first :
+       {std::uint64_t{3}, std::uint64_t{0xFFFFFFFE}, std::uint64_t{0x123456789A}}) {
+    std::vector<std::uint32_t> filled(70);
+    mgrn::base::philox_fill(0x9abcdef012345678, 5, filled, first);
+    for (std::size_t i = 0; i < filled.size(); ++i) {
+      const std::uint64_t index = first + i / 4;
+      const PhiloxBlock block =
+          philox4x32({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), 5, 0},
+                     {0x12345678, 0x9abcdef0});
+      EXPECT_EQ(filled[i], block.at(i % 4));
+    }
+  }
+}
+
+TEST(Philox, ABufferedStreamHasTheNumbersOfThePlainOne) {
+  PhiloxStream plain(0xFEDCBA9876543210, 0x0123456789ABCDEF);
+  BufferedPhiloxStream buffered(0xFEDCBA9876543210, 0x0123456789ABCDEF);
+  for (std::uint32_t i = 1; i < 1000; ++i) {
+    EXPECT_EQ(buffered.next_u32(), plain.next_u32());
+    EXPECT_EQ(buffered.below(i), plain.below(i));
+    EXPECT_EQ(buffered.uniform(), plain.uniform());
+  }
+  BufferedPhiloxStream copy = buffered;
+  EXPECT_EQ(copy.next_u64(), buffered.next_u64());
 }
 
 TEST(Philox, BelowIsUniform) {

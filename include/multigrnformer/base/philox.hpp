@@ -29,37 +29,23 @@ inline PhiloxBlock philox4x32(PhiloxBlock counter, std::array<std::uint32_t, 2> 
   return counter;
 }
 
-/// A stream of random numbers named by (key, stream): equal names give equal numbers, on any machine.
-/// A value type; copying it copies the position.
-class PhiloxStream {
+/// What is made of the 32-bit numbers of a stream, Source::next_u32().
+template <typename Source>
+class RandomNumbers {
  public:
-  PhiloxStream(std::uint64_t key, std::uint64_t stream)
-      : key_{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, stream_(stream) {}
-
-  std::uint32_t next_u32() {
-    if (used_ == 4) {
-      block_ = philox4x32({static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32),
-                           static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
-                          key_);
-      ++index_;
-      used_ = 0;
-    }
-    return block_[used_++];
-  }
-
   std::uint64_t next_u64() {
-    const std::uint64_t high = next_u32();
-    return (high << 32) | next_u32();
+    const std::uint64_t high = source().next_u32();
+    return (high << 32) | source().next_u32();
   }
 
   /// Uniform on {0, ..., bound-1} without bias (Lemire, doi 10.1145/3230636). bound > 0.
   std::uint32_t below(std::uint32_t bound) {
-    std::uint64_t product = std::uint64_t{next_u32()} * bound;
+    std::uint64_t product = std::uint64_t{source().next_u32()} * bound;
     auto low = static_cast<std::uint32_t>(product);
     if (low < bound) {
       const std::uint32_t threshold = (0u - bound) % bound;
       while (low < threshold) {
-        product = std::uint64_t{next_u32()} * bound;
+        product = std::uint64_t{source().next_u32()} * bound;
         low = static_cast<std::uint32_t>(product);
       }
     }
@@ -76,6 +62,30 @@ class PhiloxStream {
   }
 
  private:
+  friend Source;
+  RandomNumbers() = default;
+  Source& source() { return static_cast<Source&>(*this); }
+};
+
+/// A stream of random numbers named by (key, stream): equal names give equal numbers, on any machine.
+/// A value type; copying it copies the position.
+class PhiloxStream : public RandomNumbers<PhiloxStream> {
+ public:
+  PhiloxStream(std::uint64_t key, std::uint64_t stream)
+      : key_{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, stream_(stream) {}
+
+  std::uint32_t next_u32() {
+    if (used_ == 4) {
+      block_ = philox4x32({static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32),
+                           static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
+                          key_);
+      ++index_;
+      used_ = 0;
+    }
+    return block_[used_++];
+  }
+
+ private:
   std::array<std::uint32_t, 2> key_;
   std::uint64_t stream_;
   std::uint64_t index_ = 0;
@@ -83,8 +93,33 @@ class PhiloxStream {
   unsigned used_ = 4;
 };
 
-/// The first numbers of PhiloxStream(key, stream), several blocks at a time where the processor can.
-void philox_fill(std::uint64_t key, std::uint64_t stream, std::span<std::uint32_t> numbers);
+/// The numbers of PhiloxStream(key, stream) from `first_block`, of four numbers each, on; several blocks at a
+/// time where the processor can.
+void philox_fill(std::uint64_t key, std::uint64_t stream, std::span<std::uint32_t> numbers,
+                 std::uint64_t first_block = 0);
+
+/// The numbers of PhiloxStream(key, stream), made many at once: faster where hundreds are drawn, slower where
+/// a few are.
+class BufferedPhiloxStream : public RandomNumbers<BufferedPhiloxStream> {
+ public:
+  BufferedPhiloxStream(std::uint64_t key, std::uint64_t stream) : key_(key), stream_(stream) {}
+
+  std::uint32_t next_u32() {
+    if (used_ == numbers_.size()) {
+      refill();
+    }
+    return numbers_[used_++];
+  }
+
+ private:
+  void refill();
+
+  std::uint64_t key_;
+  std::uint64_t stream_;
+  std::uint64_t next_block_ = 0;
+  std::array<std::uint32_t, 128> numbers_{};
+  std::size_t used_ = numbers_.size();
+};
 
 /// Moves `items` into a uniformly random order (Fisher-Yates).
 template <typename Container>
