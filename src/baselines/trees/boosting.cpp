@@ -20,7 +20,7 @@ class HeldOut {
     const auto kept = std::max(1U, static_cast<std::uint32_t>(subsample * cells));
     count_ = cells - std::min(kept, cells);
   }
-  std::span<const std::uint32_t> draw(base::PhiloxStream& random) {
+  std::span<const std::uint32_t> draw(base::BufferedPhiloxStream& random) {
     for (std::uint32_t i = 0; i < count_; ++i) {
       std::swap(cells_[i], cells_[i + random.below(static_cast<std::uint32_t>(cells_.size()) - i)]);
     }
@@ -66,7 +66,7 @@ TargetImportance boost_trees(TreeGrower& grower, std::span<const std::uint32_t> 
   double last_error = 0;
   int round = 0;
   while (round < settings.rounds && !give_up()) {
-    base::PhiloxStream random(key, static_cast<std::uint64_t>(round));
+    base::BufferedPhiloxStream random(key, static_cast<std::uint64_t>(round));
     const auto held_out = held.draw(random);
     grower.grow_shallow(residual, held_out, options, random, importance.column, tree);
     const double before = held_out.empty() ? 0 : mean_square(residual, held_out);

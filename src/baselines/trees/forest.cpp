@@ -45,7 +45,7 @@ TargetImportance grow_forest(TreeGrower& grower, std::span<const std::uint32_t> 
   const double all_squares = cells * variance(y);
   int with_splits = 0;
   for (int tree = 0; tree < settings.trees && !give_up(); ++tree) {
-    base::PhiloxStream random(key, static_cast<std::uint64_t>(tree));
+    base::BufferedPhiloxStream random(key, static_cast<std::uint64_t>(tree));
     if (settings.bootstrap) {
       std::fill(weight.begin(), weight.end(), 0);
       for (std::uint32_t draw = 0; draw < cells; ++draw) {

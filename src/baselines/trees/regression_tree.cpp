@@ -88,7 +88,7 @@ void TreeGrower::use_columns(std::span<const std::uint32_t> columns) {
 }
 
 std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::uint32_t> weight,
-                               const TreeOptions& options, base::PhiloxStream& random,
+                               const TreeOptions& options, base::BufferedPhiloxStream& random,
                                std::span<double> drop) {
   y_ = y;
   weight_ = weight;
@@ -113,7 +113,7 @@ std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::u
 }
 
 std::uint32_t TreeGrower::grow_shallow(std::span<const double> y, std::span<const std::uint32_t> held_out,
-                                       const TreeOptions& options, base::PhiloxStream& random,
+                                       const TreeOptions& options, base::BufferedPhiloxStream& random,
                                        std::span<double> drop, ShallowTree& tree) {
   if (options.max_depth < 1 || options.max_depth > ShallowTree::kDeepest) {
     throw base::InternalError({.what = "depth of a shallow tree",

@@ -49,7 +49,7 @@ struct Columns {
 /// `share` of the cells have one of few or of many values on both sides of the background.
 Columns random_columns(std::uint64_t seed, std::uint32_t cells, std::size_t columns, double share,
                        int values) {
-  base::PhiloxStream random(seed, 0);
+  base::BufferedPhiloxStream random(seed, 0);
   Columns made;
   for (std::size_t column = 0; column < columns; ++column) {
     std::vector<float> column_values(cells, 0.5F);
@@ -64,7 +64,7 @@ Columns random_columns(std::uint64_t seed, std::uint32_t cells, std::size_t colu
 }
 
 std::vector<double> random_target(std::uint64_t seed, std::uint32_t cells, double share) {
-  base::PhiloxStream random(seed, 1);
+  base::BufferedPhiloxStream random(seed, 1);
   std::vector<double> y(cells);
   for (auto& value : y) {
     value = random.uniform() < share ? random.normal() : 0;
@@ -98,7 +98,7 @@ TEST(RegressionTree, TakesWhatScikitLearnTakesOffTheErrorWithTheSameColumns) {
     const auto y = one["y"].get<std::vector<double>>();
     const auto weight = one["weight"].get<std::vector<std::uint32_t>>();
     TreeGrower grower(regressors);
-    base::PhiloxStream random(1, 1);
+    base::BufferedPhiloxStream random(1, 1);
     std::vector<double> drop(regressors.columns());
     const TreeOptions options{.max_columns = regressors.columns(), .max_depth = one["depth"]};
     EXPECT_EQ(grower.grow(y, weight, options, random, drop), one["splits"].get<std::uint32_t>());
@@ -138,7 +138,7 @@ TEST(RegressionTree, AFullTreeExplainsEverythingThatDistinctCellsAllow) {
       const auto regressors = columns.regressors();
       const auto y = random_target(cells, cells, share);
       std::vector<std::uint32_t> weight(cells);
-      base::PhiloxStream random(cells, 7);
+      base::BufferedPhiloxStream random(cells, 7);
       for (std::uint32_t i = 0; i < cells; ++i) {
         ++weight[random.below(cells)];
       }
@@ -160,7 +160,7 @@ TEST(RegressionTree, TheFirstSplitIsTheBestOfAllSplits) {
     const auto regressors = columns.regressors();
     const auto y = random_target(seed, cells, 0.6);
     std::vector<std::uint32_t> weight(cells);
-    base::PhiloxStream random(seed, 2);
+    base::BufferedPhiloxStream random(seed, 2);
     for (auto& times : weight) {
       times = random.below(3);
     }
@@ -204,7 +204,7 @@ TEST(RegressionTree, GoesOnDrawingOnlyWhileAllColumnsAreConstant) {
   const std::vector<std::uint32_t> weight(cells, 1);
   TreeGrower grower(regressors);
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
-    base::PhiloxStream random(seed, 0);
+    base::BufferedPhiloxStream random(seed, 0);
     std::vector<double> drop(regressors.columns());
     EXPECT_EQ(grower.grow(y, weight, {.max_columns = 1}, random, drop), 1U);
     EXPECT_NEAR(drop[70], squared_error(y, weight), 1e-12);
@@ -216,7 +216,7 @@ TEST(RegressionTree, ValuesThatDifferByLessThanTheToleranceStayTogether) {
   columns.add({0.0F, 5e-8F, 0.0F, 9e-8F}, 0.0F);
   const auto regressors = columns.regressors();
   TreeGrower grower(regressors);
-  base::PhiloxStream random(1, 0);
+  base::BufferedPhiloxStream random(1, 0);
   std::vector<double> drop(1);
   const std::vector<double> y = {0, 1, 0, 1};
   const std::vector<std::uint32_t> weight(4, 1);
@@ -229,7 +229,7 @@ TEST(RegressionTree, ColumnsThatMayNotBeDrawnTakeNothing) {
   TreeGrower grower(regressors);
   const std::vector<std::uint32_t> used = {0, 1, 3, 4};
   grower.use_columns(used);
-  base::PhiloxStream random(1, 0);
+  base::BufferedPhiloxStream random(1, 0);
   std::vector<double> drop(5);
   const std::vector<std::uint32_t> weight(200, 1);
   EXPECT_GT(grower.grow(random_target(3, 200, 1.0), weight, {.max_columns = 2}, random, drop), 10U);
@@ -248,7 +248,7 @@ TEST(Regressors, WideColumnsHaveWidePlaces) {
   std::vector<double> y(cells);
   std::fill(y.begin() + 69000, y.end(), 1.0);
   TreeGrower grower(regressors);
-  base::PhiloxStream random(1, 0);
+  base::BufferedPhiloxStream random(1, 0);
   std::vector<double> drop(1);
   ShallowTree tree;
   const std::vector<std::uint32_t> held_out = {10, 69999};

@@ -64,14 +64,14 @@ class TreeGrower {
   /// the sample). Adds to drop[column] what each split takes off the sum of squared errors; returns the
   /// number of splits. `y` may be shifted by any constant; it is most accurate with 0 where most cells are.
   std::uint32_t grow(std::span<const double> y, std::span<const std::uint32_t> weight,
-                     const TreeOptions& options, base::PhiloxStream& random, std::span<double> drop);
+                     const TreeOptions& options, base::BufferedPhiloxStream& random, std::span<double> drop);
 
   /// A tree on all cells but those of `held_out`, each once. After it leaf()[cell] is the leaf of each cell
   /// of the sample, and of the others what ShallowTree::leaf_of says. options.max_depth is from 1 to
   /// kDeepest.
   std::uint32_t grow_shallow(std::span<const double> y, std::span<const std::uint32_t> held_out,
-                             const TreeOptions& options, base::PhiloxStream& random, std::span<double> drop,
-                             ShallowTree& tree);
+                             const TreeOptions& options, base::BufferedPhiloxStream& random,
+                             std::span<double> drop, ShallowTree& tree);
   std::span<const std::uint8_t> leaf() const { return label_; }
 
  private:
@@ -108,7 +108,7 @@ class TreeGrower {
   std::span<const double> y_;
   std::span<const std::uint32_t> weight_;
   TreeOptions options_;
-  base::PhiloxStream* random_ = nullptr;
+  base::BufferedPhiloxStream* random_ = nullptr;
   std::span<double> drop_;
   ShallowTree* tree_ = nullptr;
   std::uint32_t splits_ = 0;
