@@ -10,6 +10,7 @@
 #include <string>
 
 #include "multigrnformer/base/error.hpp"
+#include "subtree_grower.hpp"
 
 namespace mgrn::baselines {
 namespace {
@@ -18,8 +19,6 @@ constexpr std::uint8_t kOutside = 255;  // label of cells that are not in the sa
 // The smaller part of a listed node is grown first, in a frame of its own, so that frames nest log2(cells)
 // deep; and one more for the entries of a node without a list.
 constexpr std::size_t kFrames = 36;
-constexpr float kSameValue = 1e-7F;
-constexpr double kPure = std::numeric_limits<double>::epsilon();
 // So few numbers are sorted fastest by insertion; of more, a bit each in a bitmap, while that is not much
 // longer than they are many.
 constexpr std::uint32_t kInsertion = 4;
@@ -75,16 +74,21 @@ TreeGrower::TreeGrower(const Regressors& regressors)
       listed_(regressors.cells()),
       aside_(regressors.cells()),
       entry_(regressors.cells() + 1),
-      bits_(regressors.cells() / 64 + 2) {
+      bits_(regressors.cells() / 64 + 2),
+      subtree_(std::make_unique<SubtreeGrower>(regressors)) {
   columns_.resize(regressors.columns());
   std::iota(columns_.begin(), columns_.end(), 0U);
+  subtree_->use_columns(columns_);
 }
+
+TreeGrower::~TreeGrower() = default;
 
 void TreeGrower::use_columns(std::span<const std::uint32_t> columns) {
   if (columns.empty()) {
     throw base::InternalError({.what = "a tree without regressors", .hint = "report this as a defect"});
   }
   columns_.assign(columns.begin(), columns.end());
+  subtree_->use_columns(columns);
 }
 
 std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::uint32_t> weight,
@@ -98,9 +102,13 @@ std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::u
   tree_ = nullptr;
   splits_ = 0;
   Node root;
+  share_.resize(regressors_.cells());
+  left_.resize(regressors_.columns());
+  has_left_.assign(regressors_.columns(), 0);
   for (std::uint32_t cell = 0; cell < regressors_.cells(); ++cell) {
     label_[cell] = weight[cell] == 0 ? kOutside : 0;
     const auto times = static_cast<double>(weight[cell]);
+    share_[cell] = {times, times * y[cell]};
     root.cells += weight[cell] != 0 ? 1 : 0;
     root.not_zero += weight[cell] != 0 && y[cell] != 0 ? 1 : 0;
     root.weight += times;
@@ -192,6 +200,16 @@ template <bool kWeighted>
 void TreeGrower::grow_from(Node node, std::size_t frame, std::int32_t kept) {
   std::uint64_t* const constant = constant_.data() + frame * constant_words_;
   while (!is_leaf(node)) {
+    if constexpr (kWeighted) {
+      if (node.cells <= SubtreeGrower::kMostCells) {
+        if (!node.has_list) {
+          list<kWeighted>(node);
+        }
+        splits_ += subtree_->grow({y_, weight_, options_, random_, drop_},
+                                  std::span(listed_).subspan(node.first, node.cells), node.depth, constant);
+        break;
+      }
+    }
     if (!node.has_list && node.cells <= list_below_) {
       list<kWeighted>(node);
     }
@@ -286,7 +304,9 @@ TreeGrower::Best TreeGrower::find_split(const Node& node, std::uint64_t* constan
       --known;
       continue;
     }
-    if (evaluate<kWeighted>(node, column, collect(node, column), best)) {
+    const std::uint32_t count =
+        kWeighted && !node.has_list ? collect_left(node, column) : collect(node, column);
+    if (evaluate<kWeighted>(node, column, count, best)) {
       all_constant = false;
     } else {
       constant[column / 64] |= bit;
@@ -309,10 +329,37 @@ TreeGrower::Best TreeGrower::find_split(const Node& node, std::uint64_t* constan
   return best;
 }
 
-/// Writes the places of the column's entries that belong to the node's cells to entry_, ascending.
+/// collect() for a node without a list, in a forest. Such nodes lie one within the other, so that what was
+/// there the last time is all that need be looked at.
+std::uint32_t TreeGrower::collect_left(const Node& node, std::uint32_t column) {
+  const auto& sorted = regressors_.sorted(column);
+  auto& left = left_[column];
+  if (has_left_[column] == 0) {
+    has_left_[column] = 1;
+    left.resize(sorted.count + 1);
+    std::iota(left.begin(), left.end(), 0U);
+    left.back() = sorted.count;
+  }
+  const std::uint8_t* const label = label_.data();
+  std::uint32_t* const entry = left.data();
+  const std::uint8_t wanted = node.label;
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; entry[i] != sorted.count; ++i) {
+    const std::uint32_t place = entry[i];
+    entry[count] = place;
+    count += label[sorted.cell[place]] == wanted ? 1 : 0;
+  }
+  entry[count] = sorted.count;  // ends the search the next time
+  left.resize(count + 1);
+  entries_ = entry;
+  return count;
+}
+
+/// Finds the places of the column's entries that belong to the node's cells, ascending: entries_.
 std::uint32_t TreeGrower::collect(const Node& node, std::uint32_t column) {
   const auto& sorted = regressors_.sorted(column);
   std::uint32_t* const entry = entry_.data();
+  entries_ = entry;
   std::uint32_t count = 0;
   if (!node.has_list || sorted.count <= 2 * (node.last - node.first)) {
     const std::uint8_t* const label = label_.data();
@@ -374,7 +421,7 @@ void TreeGrower::sort_entries(std::uint32_t count, std::uint32_t places) {
 template <bool kWeighted>
 bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best) {
   const auto& sorted = regressors_.sorted(column);
-  const std::uint32_t* const entry = entry_.data();
+  const std::uint32_t* const entry = entries_;
   if (count == 0) {
     return false;
   }
@@ -397,9 +444,8 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
   const auto add = [&](std::uint32_t i) {
     const std::uint32_t cell = sorted.cell[entry[i]];
     if constexpr (kWeighted) {
-      const auto times = static_cast<double>(weight_[cell]);
-      weight += times;
-      sum += times * y[cell];
+      weight += share_[cell].weight;
+      sum += share_[cell].sum;
     } else {
       weight += 1.0;
       sum += y[cell];
@@ -513,11 +559,20 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
   const std::uint32_t to = best.background_right ? best.cut : sorted.count;
   fresh.label = new_label;
   fresh.has_list = true;
-  for (std::uint32_t i = from; i < to; ++i) {
-    const std::uint32_t cell = sorted.cell[i];
-    if (label_[cell] == node.label) {
-      label_[cell] = new_label;
-      listed_[fresh.last++] = cell;
+  if constexpr (kWeighted) {
+    // The column's entries in the node are known: it was drawn.
+    const std::uint32_t* entry = left_[best.column].data();
+    for (entry = std::lower_bound(entry, entry + left_[best.column].size(), from); *entry < to; ++entry) {
+      label_[sorted.cell[*entry]] = new_label;
+      listed_[fresh.last++] = sorted.cell[*entry];
+    }
+  } else {
+    for (std::uint32_t i = from; i < to; ++i) {
+      const std::uint32_t cell = sorted.cell[i];
+      if (label_[cell] == node.label) {
+        label_[cell] = new_label;
+        listed_[fresh.last++] = cell;
+      }
     }
   }
   sum_up<kWeighted>(fresh);

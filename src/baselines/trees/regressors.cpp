@@ -71,6 +71,14 @@ Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t c
   } else {
     fill(wide_);
   }
+  bit_words_ = static_cast<std::uint32_t>((sorted_.size() + 255) / 256 * 4);
+  entry_bits_.assign(std::size_t{cells_} * bit_words_, 0);
+  for (std::size_t column = 0; column < sorted_.size(); ++column) {
+    for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
+      entry_bits_[std::size_t{sorted_[column].cell[i]} * bit_words_ + column / 64] |= std::uint64_t{1}
+                                                                                      << (column % 64);
+    }
+  }
 }
 
 std::uint32_t Regressors::mean_count() const {

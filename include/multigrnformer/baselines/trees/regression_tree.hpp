@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -51,10 +52,15 @@ class ShallowTree {
   std::vector<double> leaf_means_;
 };
 
+class SubtreeGrower;
+
 /// Grows trees, one after another, in memory that it keeps. One thread uses one.
 class TreeGrower {
  public:
   explicit TreeGrower(const Regressors& regressors);
+  ~TreeGrower();
+  TreeGrower(const TreeGrower&) = delete;
+  TreeGrower& operator=(const TreeGrower&) = delete;
 
   const Regressors& regressors() const { return regressors_; }
   /// The columns that may be drawn from now on, in an order that counts. Throws InternalError without any.
@@ -82,6 +88,7 @@ class TreeGrower {
   template <bool kWeighted>
   Best find_split(const Node& node, std::uint64_t* constant);
   std::uint32_t collect(const Node& node, std::uint32_t column);
+  std::uint32_t collect_left(const Node& node, std::uint32_t column);
   void sort_entries(std::uint32_t count, std::uint32_t places);
   template <bool kWeighted>
   bool evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best);
@@ -102,8 +109,17 @@ class TreeGrower {
   std::vector<std::uint8_t> label_;      ///< per cell, the node it is in
   std::vector<std::uint32_t> listed_;    ///< the cells of nodes that have them listed, node by node
   std::vector<std::uint32_t> aside_;
-  std::vector<std::uint32_t> entry_;  ///< places of one column's entries in a node, ascending
+  std::vector<std::uint32_t> entry_;
+  const std::uint32_t* entries_ = nullptr;  ///< places of one column's entries in a node, ascending
+  struct Share {
+    double weight = 0;
+    double sum = 0;
+  };
+  std::vector<Share> share_;                      ///< of a forest's cells: weight, and weight times y
+  std::vector<std::vector<std::uint32_t>> left_;  ///< by column, see collect_left
+  std::vector<std::uint8_t> has_left_;
   std::vector<std::uint64_t> bits_;
+  std::unique_ptr<SubtreeGrower> subtree_;
   // The tree being grown.
   std::span<const double> y_;
   std::span<const std::uint32_t> weight_;

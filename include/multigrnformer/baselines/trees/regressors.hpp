@@ -20,7 +20,7 @@ struct RegressorColumn {
 };
 
 /// Immutable after construction; any number of threads may read. Memory: 8 bytes an entry, and 2 bytes (4
-/// where a column has 65,535 entries or more) for each cell of each column.
+/// where a column has 65,535 entries or more) and one bit for each cell of each column.
 class Regressors {
  public:
   /// Copies what it needs. Throws InternalError for a cell out of range and DataError for a value that is not
@@ -42,6 +42,12 @@ class Regressors {
   /// Entries of a column, on average over the columns.
   std::uint32_t mean_count() const;
 
+  /// A bit for each column, set where the cell has an entry; bit_words() words, a multiple of 4.
+  const std::uint64_t* entry_bits(std::uint32_t cell) const {
+    return entry_bits_.data() + std::size_t{cell} * bit_words_;
+  }
+  std::uint32_t bit_words() const { return bit_words_; }
+
   /// Calls work(places), where places[cell * columns() + column] is 1 + the cell's place in sorted(column), 0
   /// for the background: a pointer to 16-bit numbers where they suffice, else to 32-bit ones.
   template <typename Work>
@@ -56,6 +62,8 @@ class Regressors {
   std::vector<Sorted> sorted_;
   std::vector<std::uint16_t> narrow_;
   std::vector<std::uint32_t> wide_;
+  std::uint32_t bit_words_ = 0;
+  std::vector<std::uint64_t> entry_bits_;
 };
 
 }  // namespace mgrn::baselines

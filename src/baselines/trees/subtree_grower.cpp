@@ -1,0 +1,895 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "subtree_grower.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <functional>
+#include <type_traits>
+#include <vector>
+
+namespace mgrn::baselines {
+namespace {
+
+using FourWords __attribute__((vector_size(32))) = std::uint64_t;
+
+constexpr std::uint32_t kFewCells = 64;
+constexpr std::size_t kManyWords = SubtreeGrower::kMostCells / 64;
+// The smaller child is grown first, so that as many nodes wait as cells can be halved.
+constexpr std::size_t kWaiting = 16;
+// Up to here, entries are sorted by counting for each how many are greater.
+constexpr std::uint32_t kCounted = 64;
+// Beyond, a column is gone through from its greatest value down, if it has at most so many times as many.
+constexpr std::uint32_t kScanned = 4;
+// A bound of what a column can take is worth its time where there are at most so many entries.
+constexpr std::uint32_t kBounded = 24;
+// What rounding may make of two quantities that are equal.
+constexpr double kRounding = 1e-9;
+// A number that sorts entries: the place in the column above, the cell's number in these lowest bits.
+constexpr int kCellBits = 11;
+constexpr std::uint32_t kCellMask = (1U << kCellBits) - 1;
+constexpr std::uint32_t kLanes = 8;
+
+constexpr std::uint32_t padded(std::uint32_t count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
+
+template <typename Number>
+struct EightLanes {
+  using Type __attribute__((vector_size(kLanes * sizeof(Number)))) = Number;
+};
+
+template <typename Place>
+using KeyOf = std::conditional_t<std::is_same_v<Place, std::uint16_t>, std::int32_t, std::int64_t>;
+
+struct Share {
+  double weight = 0;
+  double sum = 0;  ///< weight times y
+};
+
+/// The cells of a node, numbered from 0, and what its subtree needs to know of them. The number after the
+/// last stands for no cell: it fills blocks up and weighs nothing.
+template <std::size_t kWords, typename Place>
+struct Problem {
+  static constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
+  std::uint32_t cells = 0;
+  std::uint32_t words = kWords;  ///< of a set of its cells
+  std::array<std::uint64_t, kWords> not_zero{};
+  std::array<Share, kNobody + 1> share{};
+  std::array<double, kNobody + 1> y{};
+  std::array<std::uint32_t, kNobody + 1> cell{};
+  std::array<const Place*, kNobody + 1> places{};
+  std::vector<std::uint64_t> entries;  ///< of each column, the cells that have one
+};
+
+template <std::size_t kWords>
+struct Node {
+  std::array<std::uint64_t, kWords> member{};
+  std::uint32_t cells = 0;
+  int depth = 0;
+  double weight = 0;
+  double sum = 0;      ///< of y
+  double squares = 0;  ///< of y
+};
+
+template <std::size_t kWords>
+struct Best {
+  double gain = -1;
+  std::uint32_t column = 0;
+  double weight = 0;                         ///< of `part`
+  std::array<std::uint64_t, kWords> part{};  ///< the members on one side
+};
+
+/// The place of the set bit that `index` set bits precede (Vigna, doi 10.1007/978-3-540-68552-4_12): by sums
+/// over bytes, then within the byte.
+std::uint32_t select(std::uint64_t bits, std::uint32_t index) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  std::uint64_t sums = bits - ((bits >> 1) & 0x5555555555555555);
+  sums = (sums & 0x3333333333333333) + ((sums >> 2) & 0x3333333333333333);
+  sums = ((sums + (sums >> 4)) & 0x0F0F0F0F0F0F0F0F) * kOnes;
+  const std::uint64_t reached = ((index * kOnes | 0x8080808080808080) - sums) & 0x8080808080808080;
+  const auto place = static_cast<std::uint32_t>(std::popcount(reached)) * 8;
+  index -= static_cast<std::uint32_t>((sums << 8) >> place) & 0xFF;
+  std::uint64_t byte = bits >> place;
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    byte = i < index ? byte & (byte - 1) : byte;
+  }
+  return place + static_cast<std::uint32_t>(std::countr_zero(byte));
+}
+
+/// Removes and returns the member of a set that `index` members precede.
+std::uint32_t take(std::uint64_t* set, std::uint32_t index) {
+  std::uint32_t word = 0;
+  for (;; ++word) {
+    const auto here = static_cast<std::uint32_t>(std::popcount(set[word]));
+    if (index < here) {
+      break;
+    }
+    index -= here;
+  }
+  const std::uint32_t place = select(set[word], index);
+  set[word] &= ~(std::uint64_t{1} << place);
+  return word * 64 + place;
+}
+
+std::uint32_t count_bits(const std::uint64_t* words, std::uint32_t count) {
+  std::uint32_t bits = 0;
+  for (std::uint32_t word = 0; word < count; ++word) {
+    bits += static_cast<std::uint32_t>(std::popcount(words[word]));
+  }
+  return bits;
+}
+
+/// 64 rows of 256 bits become 4 times 64 columns of 64 bits.
+void transpose(std::array<FourWords, 64>& rows) {
+  std::uint64_t mask = 0x00000000FFFFFFFF;
+  for (std::uint32_t step = 32; step > 0; step /= 2, mask ^= mask << step) {
+    for (std::uint32_t row = 0; row < 64; row = ((row | step) + 1) & ~step) {
+      const FourWords swapped = ((rows[row] >> step) ^ rows[row | step]) & mask;
+      rows[row] ^= swapped << step;
+      rows[row | step] ^= swapped;
+    }
+  }
+}
+
+}  // namespace
+
+struct SubtreeGrower::Memory {
+  explicit Memory(const Regressors& all)
+      : regressors(all),
+        allowed(all.bit_words()),
+        maybe((kWaiting + 1) * all.bit_words()),
+        undrawn(all.bit_words()),
+        pick(all.columns() + 1),
+        place_bits(all.cells() / 64 + 2),
+        number(all.cells(), kMostCells) {
+    for (std::uint32_t i = 0; i < all.columns(); ++i) {
+      const auto& sorted = all.sorted(i);
+      const bool is_apart =
+          sorted.below == 0 && sorted.count > 0 && sorted.value[0] > sorted.background + kSameValue;
+      apart.push_back(is_apart ? 1 : 0);
+    }
+    all.with_places([&](const auto* places) {
+      auto& own = problems(places);
+      own.list.resize(all.columns());
+      own.few.entries.resize(std::size_t{all.bit_words()} * 64);
+      own.many.entries.resize(std::size_t{all.bit_words()} * 64 * kManyWords);
+    });
+  }
+
+  template <typename Place>
+  struct Problems {
+    Problem<1, Place> few;
+    Problem<kManyWords, Place> many;
+    std::vector<std::vector<KeyOf<Place>>> list;  ///< by column, see Growth::listed
+    std::vector<std::uint32_t> has_list;
+  };
+  Problems<std::uint16_t>& problems(const std::uint16_t*) { return narrow; }
+  Problems<std::uint32_t>& problems(const std::uint32_t*) { return wide; }
+
+  const Regressors& regressors;
+  std::vector<char>
+      apart;  ///< by column: every entry is greater than the background, and may be split from it
+  std::vector<std::uint64_t> allowed;  ///< columns that may be drawn
+  std::uint32_t columns = 0;           ///< of these, how many
+  std::vector<std::uint64_t> maybe;    ///< per waiting node, the allowed columns not known to be constant
+  std::vector<std::uint64_t> undrawn;
+  std::vector<std::uint32_t> pick;
+  std::vector<std::uint64_t> place_bits;
+  std::vector<std::uint16_t> number;  ///< by cell, in the large problem; nobody's for others
+  Problems<std::uint16_t> narrow;
+  Problems<std::uint32_t> wide;
+};
+
+namespace {
+
+template <typename Memory, typename Place>
+class Growth {
+ public:
+  Growth(Memory& memory, const TreeInputs& tree)
+      : memory_(memory),
+        tree_(tree),
+        random_(*tree.random),
+        bit_words_(memory.regressors.bit_words()),
+        problems_(memory.problems(static_cast<const Place*>(nullptr))) {}
+
+  std::uint32_t grow(const Place* places, std::span<const std::uint32_t> cells, int depth,
+                     const std::uint64_t* constant) {
+    const std::size_t columns = memory_.regressors.columns();
+    const auto number = [&](auto& problem) {
+      problem.cells = 0;
+      for (const std::uint32_t cell : cells) {
+        const auto times = static_cast<double>(tree_.weight[cell]);
+        append(problem, cell, places + columns * cell, times, tree_.y[cell], times * tree_.y[cell]);
+      }
+    };
+    if (cells.size() <= kFewCells) {
+      problems_.few.not_zero.fill(0);
+      number(problems_.few);
+      grow_few(depth);
+      return splits_;
+    }
+    auto& problem = problems_.many;
+    problem.not_zero.fill(0);
+    number(problem);
+    problem.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
+    fill_entries(problem);
+    for (std::uint32_t i = 0; i < problem.cells; ++i) {
+      memory_.number[problem.cell[i]] = static_cast<std::uint16_t>(i);
+    }
+    for (std::uint32_t word = 0; word < bit_words_; ++word) {
+      memory_.maybe[word] = memory_.allowed[word];
+    }
+    for (std::uint32_t word = 0; word < (columns + 63) / 64; ++word) {
+      memory_.maybe[word] &= ~constant[word];
+    }
+    grow_from_root(problem, depth);
+    for (const std::uint32_t column : problems_.has_list) {
+      problems_.list[column].clear();
+    }
+    problems_.has_list.clear();
+    for (const std::uint32_t cell : cells) {
+      memory_.number[cell] = SubtreeGrower::kMostCells;
+    }
+    return splits_;
+  }
+
+ private:
+  using Key = KeyOf<Place>;
+  using KeyLanes = typename EightLanes<Key>::Type;
+
+  template <std::size_t kWords>
+  static void append(Problem<kWords, Place>& problem, std::uint32_t cell, const Place* places, double weight,
+                     double y, double sum) {
+    const std::uint32_t i = problem.cells++;
+    problem.share[i] = {weight, sum};
+    problem.y[i] = y;
+    problem.cell[i] = cell;
+    problem.places[i] = places;
+    problem.not_zero[i / 64] |= std::uint64_t{y != 0 ? 1U : 0U} << (i % 64);
+  }
+
+  template <std::size_t kWords>
+  void fill_entries(Problem<kWords, Place>& problem) {
+    const std::uint32_t stride = kWords == 1 ? 1 : problem.words;
+    const std::uint32_t columns = memory_.regressors.columns();
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<FourWords, 64> rows;
+    for (std::uint32_t word = 0; word < stride; ++word) {
+      const std::uint32_t cells = std::min(64U, problem.cells - word * 64);
+      for (std::uint32_t four = 0; four < bit_words_; four += 4) {
+        for (std::uint32_t i = 0; i < cells; ++i) {
+          __builtin_memcpy(&rows[i], memory_.regressors.entry_bits(problem.cell[word * 64 + i]) + four,
+                           sizeof(FourWords));
+        }
+        for (std::uint32_t i = cells; i < 64; ++i) {
+          rows[i] = FourWords{};
+        }
+        transpose(rows);
+        for (std::uint32_t lane = 0; lane < 4 && (four + lane) * 64 < columns; ++lane) {
+          std::uint64_t* const to = problem.entries.data() + std::size_t{four + lane} * 64 * stride + word;
+          for (std::uint32_t i = 0; i < 64; ++i) {
+            to[std::size_t{i} * stride] = rows[i][lane];
+          }
+        }
+      }
+    }
+  }
+
+  void grow_few(int depth) {
+    auto& problem = problems_.few;
+    if (problem.cells > 2) {
+      fill_entries(problem);
+    }
+    grow_from_root(problem, depth);
+  }
+
+  template <std::size_t kWords>
+  void grow_from_root(const Problem<kWords, Place>& problem, int depth) {
+    std::array<Node<kWords>, kWaiting> waiting;
+    Node<kWords>& root = waiting[0];
+    root.member.fill(0);
+    root.weight = 0;
+    for (std::uint32_t i = 0; i < problem.cells; ++i) {
+      root.member[i / 64] |= std::uint64_t{1} << (i % 64);
+      root.weight += problem.share[i].weight;
+    }
+    root.cells = problem.cells;
+    root.depth = depth;
+    sum_up(problem, root);
+    std::size_t count = 1;
+    while (count > 0) {
+      const Node<kWords> node = waiting[--count];
+      if (node.cells == 2) {
+        split_pair(problem, node);
+        continue;
+      }
+      std::uint64_t* const maybe = memory_.maybe.data() + count * bit_words_;
+      if constexpr (kWords > 1) {
+        if (node.cells <= kFewCells) {
+          auto& few = problems_.few;
+          few.cells = 0;
+          few.not_zero.fill(0);
+          each(problem, node.member, [&](std::uint32_t i) {
+            append(few, problem.cell[i], problem.places[i], problem.share[i].weight, problem.y[i],
+                   problem.share[i].sum);
+          });
+          grow_few(node.depth);
+          continue;
+        }
+      }
+      Best<kWords> best;
+      const bool perfect = find_split(problem, node, maybe, best);
+      if (best.gain < 0) {
+        continue;  // every column is constant
+      }
+      tree_.drop[best.column] += best.gain * node.weight;
+      ++splits_;
+      if (perfect) {
+        continue;
+      }
+      Node<kWords>& part = waiting[count];
+      Node<kWords>& rest = waiting[count + 1];
+      part.cells = 0;
+      for (std::uint32_t word = 0; word < words(problem); ++word) {
+        part.member[word] = best.part[word];
+        rest.member[word] = node.member[word] & ~best.part[word];
+        part.cells += static_cast<std::uint32_t>(std::popcount(best.part[word]));
+      }
+      rest.cells = node.cells - part.cells;
+      part.weight = best.weight;
+      rest.weight = node.weight - best.weight;  // exact: both are integers
+      part.depth = rest.depth = node.depth + 1;
+      const bool part_splits = !is_leaf(problem, part);
+      const bool rest_splits = !is_leaf(problem, rest);
+      if (part_splits && rest_splits && part.cells < rest.cells) {
+        std::swap(part, rest);
+      }
+      if (!part_splits && rest_splits) {
+        part = rest;
+      }
+      count += (part_splits ? 1 : 0) + (rest_splits ? 1 : 0);
+      if constexpr (kWords > 1) {
+        if (part_splits && rest_splits) {
+          std::copy_n(maybe, bit_words_, maybe + bit_words_);
+        }
+      }
+    }
+  }
+
+  template <std::size_t kWords>
+  static std::uint32_t words(const Problem<kWords, Place>& problem) {
+    return kWords == 1 ? 1 : problem.words;
+  }
+
+  template <std::size_t kWords, typename Work>
+  static void each(const Problem<kWords, Place>& problem, const std::array<std::uint64_t, kWords>& set,
+                   Work&& work) {
+    for (std::uint32_t word = 0; word < words(problem); ++word) {
+      for (std::uint64_t bits = set[word]; bits != 0; bits &= bits - 1) {
+        work(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+      }
+    }
+  }
+
+  /// Writes the numbers of a set's members. The first `kAtOnce` of each word are written whether there are as
+  /// many or not, and then written over: how many there are is hard to foresee.
+  template <std::size_t kWords, std::uint32_t kAtOnce>
+  static void write_members(const Problem<kWords, Place>& problem,
+                            const std::array<std::uint64_t, kWords>& set, std::uint16_t* to) {
+    for (std::uint32_t word = 0; word < words(problem); ++word) {
+      std::uint64_t bits = set[word];
+      const auto count = static_cast<std::uint32_t>(std::popcount(bits));
+      for (std::uint32_t i = 0; i < kAtOnce; ++i) {
+        to[i] = static_cast<std::uint16_t>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+        bits &= bits - 1;
+      }
+      for (std::uint32_t i = kAtOnce; i < count; ++i) {
+        to[i] = static_cast<std::uint16_t>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+        bits &= bits - 1;
+      }
+      to += count;
+    }
+  }
+
+  /// Sums over the members, directly: by subtraction a pure node would not be seen to be pure. False where
+  /// all y are 0.
+  template <std::size_t kWords>
+  static bool sum_up(const Problem<kWords, Place>& problem, Node<kWords>& node) {
+    node.sum = 0;
+    node.squares = 0;
+    std::uint64_t any = 0;
+    for (std::uint32_t word = 0; word < words(problem); ++word) {
+      any |= node.member[word] & problem.not_zero[word];
+      for (std::uint64_t bits = node.member[word] & problem.not_zero[word]; bits != 0; bits &= bits - 1) {
+        const std::uint32_t i = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+        node.sum += problem.share[i].sum;
+        node.squares += problem.share[i].sum * problem.y[i];
+      }
+    }
+    return any != 0;
+  }
+
+  template <std::size_t kWords>
+  bool is_leaf(const Problem<kWords, Place>& problem, Node<kWords>& node) const {
+    if (node.cells < 2 || (tree_.options.max_depth > 0 && node.depth >= tree_.options.max_depth) ||
+        !sum_up(problem, node)) {
+      return true;
+    }
+    return variance(node) <= kPure;
+  }
+
+  template <std::size_t kWords>
+  static double variance(const Node<kWords>& node) {
+    const double mean = node.sum / node.weight;
+    return node.squares / node.weight - mean * mean;
+  }
+
+  /// Two cells: every column that tells them apart makes the same split, so the first such drawn has it.
+  template <std::size_t kWords>
+  void split_pair(const Problem<kWords, Place>& problem, const Node<kWords>& node) {
+    std::array<std::uint32_t, 2> pair{};
+    std::size_t found = 0;
+    each(problem, node.member, [&](std::uint32_t i) { pair[found++] = i; });
+    const std::uint64_t* const first = memory_.regressors.entry_bits(problem.cell[pair[0]]);
+    const std::uint64_t* const second = memory_.regressors.entry_bits(problem.cell[pair[1]]);
+    std::uint64_t* const undrawn = memory_.undrawn.data();
+    for (std::uint32_t word = 0; word < bit_words_; ++word) {
+      undrawn[word] = (first[word] | second[word]) & memory_.allowed[word];
+    }
+    for (std::uint32_t left = count_bits(undrawn, bit_words_); left > 0; --left) {
+      const std::uint32_t column = take(undrawn, random_.below(left));
+      const bool one = (((first[column / 64] ^ second[column / 64]) >> (column % 64)) & 1) != 0;
+      if (!(one && memory_.apart[column] != 0)) {
+        const auto& sorted = memory_.regressors.sorted(column);
+        const auto value = [&](std::uint32_t i) {
+          const Place place = problem.places[i][column];
+          return place == 0 ? sorted.background : sorted.value[place - 1];
+        };
+        const auto [low, high] = std::minmax({value(pair[0]), value(pair[1])});
+        if (high <= low + kSameValue) {
+          continue;
+        }
+      }
+      const double weight = problem.share[pair[0]].weight;
+      const double d = problem.share[pair[0]].sum - weight * (node.sum / node.weight);
+      tree_.drop[column] += d * d / (weight * (node.weight - weight)) * node.weight;
+      ++splits_;
+      return;
+    }
+  }
+
+  /// Draws the columns of a node, of which `possible` are not known to be constant: writes of those that are
+  /// drawn how many precede them among those still left, and returns how many. Which of the columns known to
+  /// be constant are drawn does not matter.
+  std::uint32_t draw(std::uint32_t possible) {
+    std::uint32_t left = memory_.columns;
+    std::uint32_t known = left - possible;
+    const std::uint32_t draws = std::min(tree_.options.max_columns, left);
+    std::uint32_t* const pick = memory_.pick.data();
+    std::uint32_t drawn = 0;
+    for (std::uint32_t i = 0; i < draws; ++i) {
+      const std::uint32_t number = random_.below(left--);
+      const bool is_known = number < known;
+      pick[drawn] = number - known;
+      drawn += is_known ? 0 : 1;
+      known -= is_known ? 1 : 0;
+    }
+    return drawn;
+  }
+
+  /// Finds the best split; true if both children are pure.
+  template <std::size_t kWords>
+  bool find_split(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint64_t* maybe,
+                  Best<kWords>& best) {
+    std::uint64_t* const undrawn = memory_.undrawn.data();
+    if constexpr (kWords == 1) {
+      for (std::uint32_t four = 0; four < bit_words_; four += 4) {
+        FourWords any{};
+        for (std::uint64_t bits = node.member[0]; bits != 0; bits &= bits - 1) {
+          FourWords row;
+          __builtin_memcpy(
+              &row,
+              memory_.regressors.entry_bits(problem.cell[static_cast<std::size_t>(std::countr_zero(bits))]) +
+                  four,
+              sizeof(row));
+          any |= row;
+        }
+        FourWords allowed;
+        __builtin_memcpy(&allowed, memory_.allowed.data() + four, sizeof(allowed));
+        any &= allowed;
+        __builtin_memcpy(undrawn + four, &any, sizeof(any));
+      }
+    } else {
+      std::copy_n(maybe, bit_words_, undrawn);
+    }
+    std::uint32_t left = count_bits(undrawn, bit_words_);
+    const std::uint32_t drawn = draw(left);
+    const double perfect = variance(node) * (1 - kRounding);
+    bool all_constant = true;
+    for (std::uint32_t i = 0;; ++i) {
+      std::uint32_t index = 0;
+      if (i < drawn) {
+        index = memory_.pick[i];
+      } else if (all_constant && left > 0) {
+        index = random_.below(left);
+      } else {
+        return false;
+      }
+      const std::uint32_t column = take(undrawn, index);
+      --left;
+      const double before = best.gain;
+      if (!evaluate(problem, node, column, best)) {
+        if constexpr (kWords > 1) {
+          maybe[column / 64] &= ~(std::uint64_t{1} << (column % 64));
+        }
+        continue;
+      }
+      all_constant = false;
+      if (best.gain > before && best.gain >= perfect && parts_are_pure(problem, node, best)) {
+        return true;  // nothing takes more
+      }
+    }
+  }
+
+  template <std::size_t kWords>
+  static bool parts_are_pure(const Problem<kWords, Place>& problem, const Node<kWords>& node,
+                             const Best<kWords>& best) {
+    std::array<double, 2> y{};
+    std::array<bool, 2> seen{};
+    bool pure = true;
+    each(problem, node.member, [&](std::uint32_t i) {
+      const std::size_t side = (best.part[i / 64] >> (i % 64)) & 1;
+      pure = pure && (!seen[side] || problem.y[i] == y[side]);
+      seen[side] = true;
+      y[side] = problem.y[i];
+    });
+    return pure;
+  }
+
+  /// Considers the splits of the column; false when it is constant in the node.
+  template <std::size_t kWords>
+  bool evaluate(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint32_t column,
+                Best<kWords>& best) {
+    constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<std::uint64_t, kWords> mine;
+    const std::uint64_t* const entries = problem.entries.data() + std::size_t{column} * words(problem);
+    std::uint32_t count = 0;
+    for (std::uint32_t word = 0; word < words(problem); ++word) {
+      mine[word] = entries[word] & node.member[word];
+      count += static_cast<std::uint32_t>(std::popcount(mine[word]));
+    }
+    if (count == 0) {
+      return false;
+    }
+    const auto& sorted = memory_.regressors.sorted(column);
+    const bool has_background = count < node.cells;
+    const bool apart = has_background && memory_.apart[column] != 0;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<std::uint16_t, kNobody + kLanes> who;
+    if (count <= kCounted || tree_.options.random_thresholds) {
+      if (kWords == 1 || count > words(problem)) {
+        write_members<kWords, 4>(problem, mine, who.data());
+      } else {
+        write_members<kWords, 2>(problem, mine, who.data());
+      }
+      for (std::uint32_t i = 0; i < kLanes; ++i) {
+        who[count + i] = kNobody;
+      }
+    }
+    if (tree_.options.random_thresholds) {
+      return evaluate_at_random(problem, node, column, {who.data(), count}, best);
+    }
+    const double mean = node.sum / node.weight;
+    if (apart && best.gain >= 0 && count <= kBounded) {
+      // Whichever of the entries a side has, A: d^2 = (sum of w (y - mean))^2 <= w(A) sum of w (y - mean)^2
+      // (Cauchy and Schwarz). So the gain is at most the latter sum over all entries / (W - their weight),
+      // and their order is not needed where this is not enough.
+      double weight = 0;
+      double squares = 0;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        const double off = problem.y[who[i]] - mean;
+        weight += problem.share[who[i]].weight;
+        squares += problem.share[who[i]].weight * off * off;
+      }
+      if (squares * (1 + kRounding) < best.gain * (node.weight - weight)) {
+        return true;
+      }
+    }
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<Key, kNobody + kLanes> order;
+    sort_descending(problem, column, mine, who.data(), count, order.data());
+    if (apart) {
+      consider(problem, node, column, order.data(), count, sorted.background, best);
+      return true;
+    }
+    const auto value = [&](std::uint32_t i) { return value_of(sorted, order[i]); };
+    std::uint32_t below = 0;
+    while (below < count && (order[count - 1 - below] >> kCellBits) <= static_cast<Key>(sorted.below)) {
+      ++below;
+    }
+    const std::uint32_t above = count - below;
+    const float least = has_background && below == 0 ? sorted.background : value(count - 1);
+    const float greatest = has_background && above == 0 ? sorted.background : value(0);
+    if (greatest <= least + kSameValue) {
+      return false;
+    }
+    // Those above the background are summed from the greatest down, those below it from the least up: the
+    // background's own sum is never needed.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<Key, kNobody + kLanes> run;
+    const auto consider_run = [&](std::uint32_t length, bool upwards) {
+      // Without a background the last of all has nothing beyond; where there are some on both sides of it,
+      // the split between them belongs to those above.
+      const bool to_background = has_background && length > 0;
+      const bool to_others = !has_background && !upwards && below > 0 && length > 0;
+      const std::uint32_t candidates = to_background || to_others ? length : length - (length > 0 ? 1 : 0);
+      const auto at = [&](std::uint32_t i) { return upwards ? count - 1 - i : i; };
+      for (std::uint32_t i = 0; i < candidates; ++i) {
+        run[i] = order[at(i)];
+      }
+      std::fill_n(run.begin() + candidates, kLanes, Key{kNobody});
+      if (candidates > 0) {
+        consider(problem, node, column, run.data(), candidates,
+                 to_background ? sorted.background : value(at(candidates)), best);
+      }
+    };
+    consider_run(above, false);
+    consider_run(below, true);
+    return true;
+  }
+
+  static float value_of(const Regressors::Sorted& sorted, Key key) {
+    return sorted.value[(key >> kCellBits) - 1];
+  }
+
+  /// Considers parting the first of `run` from the rest, the first two, and so on up to all `candidates` of
+  /// them, which value `beyond` comes after. A split takes W g off the sum of squares, g = d^2 / (w (W - w));
+  /// w and W are the weights of one side and of the node, d is the sum of y on that side less w times the
+  /// node's mean. Blocks are filled up with nobody: that adds the last split again.
+  template <std::size_t kWords>
+  void consider(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint32_t column,
+                const Key* run, std::uint32_t candidates, float beyond, Best<kWords>& best) {
+    constexpr std::uint32_t kBlock = 4;
+    using Block __attribute__((vector_size(kBlock * sizeof(double)))) = double;
+    const auto& sorted = memory_.regressors.sorted(column);
+    const double total = node.weight;
+    const double mean = node.sum / total;
+    double best_gain = best.gain;
+    std::uint32_t length = 0;  // of the side that is best in this column
+    double weight = 0;
+    double sum = 0;
+    for (std::uint32_t first = 0; first < candidates; first += kBlock) {
+      Block weights;
+      Block sums;
+      for (std::uint32_t i = 0; i < kBlock; ++i) {
+        const Share& share = problem.share[static_cast<std::size_t>(run[first + i]) & kCellMask];
+        weight += share.weight;
+        sum += share.sum;
+        weights[i] = weight;
+        sums[i] = sum;
+      }
+      const Block d = sums - weights * mean;
+      const Block squares = d * d;
+      const Block both = weights * (total - weights);
+      const auto better = squares > best_gain * both;
+      if ((better[0] | better[1] | better[2] | better[3]) == 0) {
+        continue;
+      }
+      for (std::uint32_t i = 0; i < kBlock && first + i < candidates; ++i) {
+        if (!(squares[i] > best_gain * both[i])) {
+          continue;
+        }
+        const float here = value_of(sorted, run[first + i]);
+        const float next = first + i + 1 < candidates ? value_of(sorted, run[first + i + 1]) : beyond;
+        if (std::max(here, next) > std::min(here, next) + kSameValue) {
+          best_gain = squares[i] / both[i];
+          best.weight = weights[i];
+          length = first + i + 1;
+        }
+      }
+    }
+    if (length > 0) {
+      best.gain = best_gain;
+      best.column = column;
+      best.part.fill(0);
+      for (std::uint32_t i = 0; i < length; ++i) {
+        const std::uint32_t member = static_cast<std::uint32_t>(run[i]) & kCellMask;
+        best.part[member / 64] |= std::uint64_t{1} << (member % 64);
+      }
+    }
+  }
+
+  /// Writes the entries of `who` in descending order of value to `order`, and some of nobody after them.
+  template <std::size_t kWords>
+  void sort_descending(const Problem<kWords, Place>& problem, std::uint32_t column,
+                       const std::array<std::uint64_t, kWords>& mine, const std::uint16_t* who,
+                       std::uint32_t count, Key* order) {
+    constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
+    const auto key = [&](std::uint32_t i) {
+      return static_cast<Key>((static_cast<Key>(problem.places[who[i]][column]) << kCellBits) | who[i]);
+    };
+    if (count <= kCounted) {
+      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+      std::array<Key, kCounted> keys;
+      const std::uint32_t filled = padded(count);
+      for (std::uint32_t i = 0; i < filled; ++i) {
+        keys[i] = i < count ? key(i) : Key{-1};
+      }
+      for (std::uint32_t first = 0; first < filled; first += kLanes) {
+        KeyLanes own;
+        __builtin_memcpy(&own, keys.data() + first, sizeof(own));
+        KeyLanes rank{};
+        for (std::uint32_t i = 0; i < filled; ++i) {
+          rank -= keys[i] > own;
+        }
+        for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+          order[rank[lane]] = own[lane];
+        }
+      }
+    } else if constexpr (kWords > 1) {
+      const std::vector<Key>& list = listed(problem, column);
+      std::array<std::uint64_t, kWords + 1> set{};
+      std::copy_n(mine.begin(), words(problem), set.begin());
+      for (const Key entry : list) {
+        const auto member = static_cast<std::uint32_t>(entry) & kCellMask;
+        *order = entry;
+        order += (set[member / 64] >> (member % 64)) & 1U;
+      }
+      std::fill_n(order, kLanes, Key{kNobody});
+      return;
+    }
+    std::fill_n(order + count, kLanes, Key{kNobody});
+  }
+
+  /// All entries of a column in the problem, in descending order of value; made when they are first asked
+  /// for.
+  const std::vector<Key>& listed(const Problem<kManyWords, Place>& problem, std::uint32_t column) {
+    auto& list = problems_.list[column];
+    if (!list.empty()) {
+      return list;
+    }
+    problems_.has_list.push_back(column);
+    const auto& sorted = memory_.regressors.sorted(column);
+    const std::uint64_t* const entries = problem.entries.data() + std::size_t{column} * problem.words;
+    const std::uint32_t count = count_bits(entries, problem.words);
+    const std::uint16_t* const number = memory_.number.data();
+    const auto key = [&](std::uint32_t place) {
+      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(number[sorted.cell[place - 1]]);
+    };
+    if (sorted.count <= kScanned * count) {
+      list.resize(sorted.count + 1);
+      std::size_t to = 0;
+      for (std::uint32_t place = sorted.count; place > 0; --place) {
+        list[to] = key(place);
+        to += (static_cast<std::uint32_t>(list[to]) & kCellMask) != SubtreeGrower::kMostCells ? 1 : 0;
+      }
+      list.resize(to);
+      return list;
+    }
+    std::uint64_t* const bits = memory_.place_bits.data();
+    for (std::uint32_t word = 0; word < problem.words; ++word) {
+      for (std::uint64_t left = entries[word]; left != 0; left &= left - 1) {
+        const std::uint32_t place =
+            problem.places[word * 64 + static_cast<std::uint32_t>(std::countr_zero(left))][column];
+        bits[place / 64] |= std::uint64_t{1} << (place % 64);
+      }
+    }
+    list.reserve(count);
+    for (std::uint32_t word = sorted.count / 64 + 1; word > 0; --word) {
+      for (std::uint64_t& left = bits[word - 1]; left != 0;) {
+        const int high = 63 - std::countl_zero(left);
+        left &= ~(std::uint64_t{1} << high);
+        list.push_back(key((word - 1) * 64 + static_cast<std::uint32_t>(high)));
+      }
+    }
+    return list;
+  }
+
+  /// One threshold, uniform between the least and the greatest value.
+  template <std::size_t kWords>
+  bool evaluate_at_random(const Problem<kWords, Place>& problem, const Node<kWords>& node,
+                          std::uint32_t column, std::span<const std::uint16_t> who, Best<kWords>& best) {
+    const auto& sorted = memory_.regressors.sorted(column);
+    const auto value = [&](std::uint32_t i) { return sorted.value[problem.places[i][column] - 1]; };
+    const bool has_background = who.size() < node.cells;
+    float least = has_background ? sorted.background : value(who[0]);
+    float greatest = least;
+    for (const auto i : who) {
+      least = std::min(least, value(i));
+      greatest = std::max(greatest, value(i));
+    }
+    if (greatest <= least + kSameValue) {
+      return false;
+    }
+    double threshold = least + random_.uniform() * (static_cast<double>(greatest) - least);
+    if (threshold >= greatest) {
+      threshold = least;
+    }
+    // The side without the background, or either.
+    const bool from_left = !(sorted.background <= threshold);
+    double weight = 0;
+    double sum = 0;
+    for (const auto i : who) {
+      if ((value(i) <= threshold) == from_left) {
+        weight += problem.share[i].weight;
+        sum += problem.share[i].sum;
+      }
+    }
+    const double d = sum - weight * (node.sum / node.weight);
+    const double gain = d * d / (weight * (node.weight - weight));
+    if (gain > best.gain) {
+      best.gain = gain;
+      best.column = column;
+      best.weight = weight;
+      best.part.fill(0);
+      for (const auto i : who) {
+        const bool part = (value(i) <= threshold) == from_left;
+        best.part[i / 64] |= std::uint64_t{part ? 1U : 0U} << (i % 64);
+      }
+    }
+    return true;
+  }
+
+  Memory& memory_;
+  const TreeInputs& tree_;
+  base::BufferedPhiloxStream& random_;
+  std::uint32_t bit_words_;
+  typename Memory::template Problems<Place>& problems_;
+  std::uint32_t splits_ = 0;
+};
+
+struct Work {
+  const TreeInputs& tree;
+  std::span<const std::uint32_t> cells;
+  int depth;
+  const std::uint64_t* constant;
+};
+
+template <typename Memory>
+inline std::uint32_t grow_any(Memory& memory, const Work& work) {
+  return memory.regressors.with_places([&](const auto* places) {
+    using Place = std::remove_cvref_t<decltype(*places)>;
+    return Growth<Memory, Place>(memory, work.tree).grow(places, work.cells, work.depth, work.constant);
+  });
+}
+
+#if defined(__x86_64__)
+// All that is called is compiled here for the wider instructions; none of them rounds otherwise.
+template <typename Memory>
+__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"), flatten)) std::uint32_t grow_wide(Memory& memory,
+                                                                                       const Work& work) {
+  return grow_any(memory, work);
+}
+#endif
+
+}  // namespace
+
+SubtreeGrower::SubtreeGrower(const Regressors& regressors) : memory_(std::make_unique<Memory>(regressors)) {}
+
+SubtreeGrower::~SubtreeGrower() = default;
+
+void SubtreeGrower::use_columns(std::span<const std::uint32_t> columns) {
+  std::fill(memory_->allowed.begin(), memory_->allowed.end(), 0);
+  memory_->columns = 0;
+  for (const std::uint32_t column : columns) {
+    memory_->allowed[column / 64] |= std::uint64_t{1} << (column % 64);
+  }
+  memory_->columns = count_bits(memory_->allowed.data(), static_cast<std::uint32_t>(memory_->allowed.size()));
+}
+
+std::uint32_t SubtreeGrower::grow(const TreeInputs& tree, std::span<const std::uint32_t> cells, int depth,
+                                  const std::uint64_t* constant) {
+  const Work work{tree, cells, depth, constant};
+#if defined(__x86_64__)
+  static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  if (wide) {
+    return grow_wide(*memory_, work);
+  }
+#endif
+  return grow_any(*memory_, work);
+}
+
+}  // namespace mgrn::baselines
