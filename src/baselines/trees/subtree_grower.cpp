@@ -884,7 +884,8 @@ std::uint32_t SubtreeGrower::grow(const TreeInputs& tree, std::span<const std::u
   const Work work{tree, cells, depth, constant};
 #if defined(__x86_64__)
   static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt") &&
+                           __builtin_cpu_supports("popcnt");
   if (wide) {
     return grow_wide(*memory_, work);
   }

@@ -63,7 +63,8 @@ class TreeGrower {
   TreeGrower& operator=(const TreeGrower&) = delete;
 
   const Regressors& regressors() const { return regressors_; }
-  /// The columns that may be drawn from now on, in an order that counts. Throws InternalError without any.
+  /// The columns that may be drawn from now on. Which are drawn depends on their order, and on that of the
+  /// regressors. Throws InternalError without any.
   void use_columns(std::span<const std::uint32_t> columns);
 
   /// A tree on cells drawn with replacement, or on all: `weight` is how often each cell was drawn (0: not in
