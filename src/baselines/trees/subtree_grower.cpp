@@ -858,8 +858,8 @@ inline std::uint32_t grow_any(Memory& memory, const Work& work) {
 #if defined(__x86_64__)
 // All that is called is compiled here for the wider instructions; none of them rounds otherwise.
 template <typename Memory>
-__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"), flatten)) std::uint32_t grow_wide(Memory& memory,
-                                                                                       const Work& work) {
+__attribute__((target("avx2,bmi,bmi2,popcnt"), flatten)) std::uint32_t grow_wide(Memory& memory,
+                                                                                 const Work& work) {
   return grow_any(memory, work);
 }
 #endif
@@ -884,8 +884,7 @@ std::uint32_t SubtreeGrower::grow(const TreeInputs& tree, std::span<const std::u
   const Work work{tree, cells, depth, constant};
 #if defined(__x86_64__)
   static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt") &&
-                           __builtin_cpu_supports("popcnt");
+                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
   if (wide) {
     return grow_wide(*memory_, work);
   }
