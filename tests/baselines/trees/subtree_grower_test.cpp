@@ -206,6 +206,7 @@ TEST(SubtreeGrower, TwoCellsArePartedByEachColumnThatTellsThemApartEquallyOften)
     const auto count =
         first_splits(regressors, {0, 1}, {.max_columns = 10, .random_thresholds = random_thresholds}, 20000);
     std::vector<std::uint32_t> of_apart;
+    of_apart.reserve(apart.size());
     for (const auto column : apart) {
       of_apart.push_back(count[column]);
     }
