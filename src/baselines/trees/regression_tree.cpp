@@ -95,7 +95,6 @@ std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::u
                                const TreeOptions& options, base::BufferedPhiloxStream& random,
                                std::span<double> drop) {
   y_ = y;
-  weight_ = weight;
   options_ = options;
   random_ = &random;
   drop_ = drop;
@@ -130,7 +129,6 @@ std::uint32_t TreeGrower::grow_shallow(std::span<const double> y, std::span<cons
                                .hint = "report this as a defect"});
   }
   y_ = y;
-  weight_ = {};
   options_ = options;
   random_ = &random;
   drop_ = drop;
@@ -205,7 +203,7 @@ void TreeGrower::grow_from(Node node, std::size_t frame, std::int32_t kept) {
         if (!node.has_list) {
           list<kWeighted>(node);
         }
-        splits_ += subtree_->grow({y_, weight_, options_, random_, drop_},
+        splits_ += subtree_->grow({y_, share_, options_, random_, drop_},
                                   std::span(listed_).subspan(node.first, node.cells), node.depth, constant);
         break;
       }
@@ -271,11 +269,11 @@ void TreeGrower::sum_up(Node& node) const {
   double squares = 0;
   for (std::uint32_t i = node.first; i < node.last; ++i) {
     const double y = y_[listed_[i]];
-    const double times = kWeighted ? static_cast<double>(weight_[listed_[i]]) : 1.0;
+    const Share share = kWeighted ? share_[listed_[i]] : Share{1.0, y};
     not_zero += y != 0 ? 1 : 0;
-    weight += times;
-    sum += times * y;
-    squares += times * y * y;
+    weight += share.weight;
+    sum += share.sum;
+    squares += share.sum * y;
   }
   node.cells = node.last - node.first;
   node.not_zero = not_zero;

@@ -42,11 +42,6 @@ struct EightLanes {
 template <typename Place>
 using KeyOf = std::conditional_t<std::is_same_v<Place, std::uint16_t>, std::int32_t, std::int64_t>;
 
-struct Share {
-  double weight = 0;
-  double sum = 0;  ///< weight times y
-};
-
 /// The cells of a node, numbered from 0, and what its subtree needs to know of them. The number after the
 /// last stands for no cell: it fills blocks up and weighs nothing.
 template <std::size_t kWords, typename Place>
@@ -60,6 +55,19 @@ struct Problem {
   std::array<std::uint32_t, kNobody + 1> cell{};
   std::array<const Place*, kNobody + 1> places{};
   std::vector<std::uint64_t> entries;  ///< of each column, the cells that have one
+
+  void clear() {
+    cells = 0;
+    not_zero.fill(0);
+  }
+  void append(std::uint32_t tree_cell, const Place* its_places, const Share& its_share, double its_y) {
+    const std::uint32_t i = cells++;
+    share[i] = its_share;
+    y[i] = its_y;
+    cell[i] = tree_cell;
+    places[i] = its_places;
+    not_zero[i / 64] |= std::uint64_t{its_y != 0 ? 1U : 0U} << (i % 64);
+  }
 };
 
 template <std::size_t kWords>
@@ -197,29 +205,24 @@ class Growth {
                      const std::uint64_t* constant) {
     const std::size_t columns = memory_.regressors.columns();
     const auto number = [&](auto& problem) {
-      problem.cells = 0;
+      problem.clear();
       for (const std::uint32_t cell : cells) {
-        const auto times = static_cast<double>(tree_.weight[cell]);
-        append(problem, cell, places + columns * cell, times, tree_.y[cell], times * tree_.y[cell]);
+        problem.append(cell, places + columns * cell, tree_.share[cell], tree_.y[cell]);
       }
     };
     if (cells.size() <= kFewCells) {
-      problems_.few.not_zero.fill(0);
       number(problems_.few);
       grow_few(depth);
       return splits_;
     }
     auto& problem = problems_.many;
-    problem.not_zero.fill(0);
     number(problem);
     problem.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
     fill_entries(problem);
     for (std::uint32_t i = 0; i < problem.cells; ++i) {
       memory_.number[problem.cell[i]] = static_cast<std::uint16_t>(i);
     }
-    for (std::uint32_t word = 0; word < bit_words_; ++word) {
-      memory_.maybe[word] = memory_.allowed[word];
-    }
+    std::ranges::copy(memory_.allowed, memory_.maybe.begin());
     for (std::uint32_t word = 0; word < (columns + 63) / 64; ++word) {
       memory_.maybe[word] &= ~constant[word];
     }
@@ -237,17 +240,6 @@ class Growth {
  private:
   using Key = KeyOf<Place>;
   using KeyLanes = typename EightLanes<Key>::Type;
-
-  template <std::size_t kWords>
-  static void append(Problem<kWords, Place>& problem, std::uint32_t cell, const Place* places, double weight,
-                     double y, double sum) {
-    const std::uint32_t i = problem.cells++;
-    problem.share[i] = {weight, sum};
-    problem.y[i] = y;
-    problem.cell[i] = cell;
-    problem.places[i] = places;
-    problem.not_zero[i / 64] |= std::uint64_t{y != 0 ? 1U : 0U} << (i % 64);
-  }
 
   template <std::size_t kWords>
   void fill_entries(Problem<kWords, Place>& problem) {
@@ -308,11 +300,9 @@ class Growth {
       if constexpr (kWords > 1) {
         if (node.cells <= kFewCells) {
           auto& few = problems_.few;
-          few.cells = 0;
-          few.not_zero.fill(0);
+          few.clear();
           each(problem, node.member, [&](std::uint32_t i) {
-            append(few, problem.cell[i], problem.places[i], problem.share[i].weight, problem.y[i],
-                   problem.share[i].sum);
+            few.append(problem.cell[i], problem.places[i], problem.share[i], problem.y[i]);
           });
           grow_few(node.depth);
           continue;

@@ -24,7 +24,7 @@ constexpr double kPure = std::numeric_limits<double>::epsilon();
 /// What the nodes of a tree share; all of it belongs to the caller.
 struct TreeInputs {
   std::span<const double> y;
-  std::span<const std::uint32_t> weight;
+  std::span<const Share> share;
   TreeOptions options;
   base::BufferedPhiloxStream* random = nullptr;
   std::span<double> drop;

@@ -154,7 +154,7 @@ inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& pla
 }
 
 /// Evaluates one panel; leaves the keys' weights in w. Returns false where a condition of the method fails.
-/// kSeveral: the head has others, so that keys may lie beyond this one's reach.
+/// kSeveral: the head has others, so that keys may lie beyond this one's reach. query_mean: of the head.
 template <bool kSeveral>
 inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean, const float* keys,
                            const float* values, const HeadPlan& plan, Panel& panel, float* w, float* mixed,
@@ -178,7 +178,9 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean
     panel.key_centre = sum(weighted[0] + weighted[1]) / total_weight;
   }
   float span = plan.key_half + __builtin_fabsf(panel.key_centre);
-  if (!(__builtin_fabsf((query_mean - panel.query_centre) * span) <= kLargestSkew)) return false;
+  if constexpr (!kSeveral) {
+    if (!(__builtin_fabsf((query_mean - panel.query_centre) * span) <= kLargestSkew)) return false;
+  }
   // Equal keys leave no span; any positive one then does, since every s is 0.
   if (span < 1e-15f) span = 1e-15f;
   const Reach reach = choose_polynomial(d, panel, plan.key_half, span, total_weight, kSeveral);
@@ -292,8 +294,8 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
       sort_by_panel<1>(d, panel_of, plan, {q}, {sorted}, {nullptr});
       for (int p = 0; p < count && good; ++p) {
         if (plan.panel[p].begin == plan.panel[p].end) continue;
-        good = evaluate_panel<true>(d, sorted, plan.panel[p].query_centre, keys, values, plan, plan.panel[p],
-                                    key_weight, sorted_mixed, sorted_slope, sorted_inverse);
+        good = evaluate_panel<true>(d, sorted, queries.mean, keys, values, plan, plan.panel[p], key_weight,
+                                    sorted_mixed, sorted_slope, sorted_inverse);
       }
       if (good) {
         unsort<2>(d, panel_of, plan, {sorted_mixed, sorted_slope}, {mixed, slope});

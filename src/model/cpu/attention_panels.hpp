@@ -55,6 +55,7 @@ inline int panels_between(float start, float end, float growth, float width) {
 /// The ratio of `count` steps of equal ratios from start to end, by Newton's method: the same bits
 /// everywhere.
 inline float step_ratio(float start, float end, int count, float growth) {
+  if (count == 0) return growth;  // nobody steps; start may be zero
   const double whole = static_cast<double>(end) / start;
   double ratio = growth;
   for (int n = 0; n < 8; ++n) {
@@ -66,7 +67,7 @@ inline float step_ratio(float start, float end, int count, float growth) {
 }
 
 /// A panel about zero, or next to it, and others outwards from it, in units of 1 / key_half.
-inline Cuts cut_by_doubling(float low, float high, float key_mean, float shrink) {
+inline Cuts cut_outwards(float low, float high, float key_mean, float shrink) {
   const float growth = 1.0f + (kGrowth - 1.0f) * shrink;
   const float width = kWidth * shrink;
   // Keys that lie to one side of their middle leave a longer way to the other.
@@ -110,7 +111,7 @@ inline Cuts cut(float low, float high, float key_half, float key_mean, int attem
   float shrink = 1.0f;
   for (; attempt > 0; --attempt) shrink *= kShrink;
   if (shrink < kLeastShrink) return {};
-  Cuts cuts = cut_by_doubling(low * key_half, high * key_half, key_mean / key_half, shrink);
+  Cuts cuts = cut_outwards(low * key_half, high * key_half, key_mean / key_half, shrink);
   for (int p = 0; p <= cuts.count; ++p) cuts.at[p] /= key_half;
   return cuts;
 }

@@ -54,6 +54,12 @@ class ShallowTree {
 
 class SubtreeGrower;
 
+/// A cell of a forest's sample: how often it was drawn, and that times y.
+struct Share {
+  double weight = 0;
+  double sum = 0;
+};
+
 /// Grows trees, one after another, in memory that it keeps. One thread uses one.
 class TreeGrower {
  public:
@@ -111,19 +117,14 @@ class TreeGrower {
   std::vector<std::uint32_t> listed_;    ///< the cells of nodes that have them listed, node by node
   std::vector<std::uint32_t> aside_;
   std::vector<std::uint32_t> entry_;
-  const std::uint32_t* entries_ = nullptr;  ///< places of one column's entries in a node, ascending
-  struct Share {
-    double weight = 0;
-    double sum = 0;
-  };
-  std::vector<Share> share_;                      ///< of a forest's cells: weight, and weight times y
+  const std::uint32_t* entries_ = nullptr;        ///< places of one column's entries in a node, ascending
+  std::vector<Share> share_;                      ///< of a forest's cells
   std::vector<std::vector<std::uint32_t>> left_;  ///< by column, see collect_left
   std::vector<std::uint8_t> has_left_;
   std::vector<std::uint64_t> bits_;
   std::unique_ptr<SubtreeGrower> subtree_;
   // The tree being grown.
   std::span<const double> y_;
-  std::span<const std::uint32_t> weight_;
   TreeOptions options_;
   base::BufferedPhiloxStream* random_ = nullptr;
   std::span<double> drop_;
