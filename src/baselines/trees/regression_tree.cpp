@@ -24,6 +24,10 @@ constexpr std::size_t kFrames = 36;
 constexpr std::uint32_t kInsertion = 4;
 constexpr std::uint32_t kBitmapWordsPerEntry = 4;
 
+// Labels lie near, a cell's places far: so many entries of a column are looked at in the time of one of
+// these.
+constexpr std::size_t kEntriesPerPlace = 4;
+
 bool goes_right(std::uint32_t place, std::uint32_t cut, bool background_right) {
   return place == 0 ? background_right : place > cut;
 }
@@ -302,12 +306,22 @@ TreeGrower::Best TreeGrower::find_split(const Node& node, std::uint64_t* constan
       --known;
       continue;
     }
-    const std::uint32_t count =
-        kWeighted && !node.has_list ? collect_left(node, column) : collect(node, column);
-    if (evaluate<kWeighted>(node, column, count, best)) {
-      all_constant = false;
+    bool is_constant = false;
+    if (kWeighted && !node.has_list) {
+      const std::uint32_t count = collect_left(node, column);
+      const std::uint32_t* const cells = left_[column].cell.data();
+      is_constant = !evaluate<kWeighted>(
+          node, column, count, [&](std::uint32_t i) { return cells[i]; }, best);
     } else {
+      const std::uint32_t count = collect(node, column);
+      const std::uint32_t* const cells = regressors_.sorted(column).cell;
+      is_constant = !evaluate<kWeighted>(
+          node, column, count, [&](std::uint32_t i) { return cells[entries_[i]]; }, best);
+    }
+    if (is_constant) {
       constant[column / 64] |= bit;
+    } else {
+      all_constant = false;
     }
   }
   if (best.gain >= 0) {
@@ -334,22 +348,25 @@ std::uint32_t TreeGrower::collect_left(const Node& node, std::uint32_t column) {
   auto& left = left_[column];
   if (has_left_[column] == 0) {
     has_left_[column] = 1;
-    left.resize(sorted.count + 1);
-    std::iota(left.begin(), left.end(), 0U);
-    left.back() = sorted.count;
+    left.place.resize(sorted.count);
+    left.cell.resize(sorted.count);
+    std::iota(left.place.begin(), left.place.end(), 0U);
+    std::copy_n(sorted.cell, sorted.count, left.cell.begin());
+    left.count = sorted.count;
   }
   const std::uint8_t* const label = label_.data();
-  std::uint32_t* const entry = left.data();
+  std::uint32_t* const places = left.place.data();
+  std::uint32_t* const cells = left.cell.data();
   const std::uint8_t wanted = node.label;
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; entry[i] != sorted.count; ++i) {
-    const std::uint32_t place = entry[i];
-    entry[count] = place;
-    count += label[sorted.cell[place]] == wanted ? 1 : 0;
+  for (std::uint32_t i = 0; i < left.count; ++i) {
+    const std::uint32_t cell = cells[i];
+    places[count] = places[i];
+    cells[count] = cell;
+    count += label[cell] == wanted ? 1 : 0;
   }
-  entry[count] = sorted.count;  // ends the search the next time
-  left.resize(count + 1);
-  entries_ = entry;
+  left.count = count;
+  entries_ = places;
   return count;
 }
 
@@ -416,8 +433,9 @@ void TreeGrower::sort_entries(std::uint32_t count, std::uint32_t places) {
 /// on that side less w times the node's mean. Both sides have the same d^2, so entries above the background
 /// are summed from the greatest down, those below it from the least up, and the background's own sum is never
 /// needed.
-template <bool kWeighted>
-bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best) {
+template <bool kWeighted, typename CellOf>
+bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t count, const CellOf& cell_of,
+                          Best& best) {
   const auto& sorted = regressors_.sorted(column);
   const std::uint32_t* const entry = entries_;
   if (count == 0) {
@@ -440,7 +458,7 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
   double weight = 0;
   double sum = 0;
   const auto add = [&](std::uint32_t i) {
-    const std::uint32_t cell = sorted.cell[entry[i]];
+    const std::uint32_t cell = cell_of(i);
     if constexpr (kWeighted) {
       weight += share_[cell].weight;
       sum += share_[cell].sum;
@@ -509,6 +527,26 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
   return true;
 }
 
+/// Labels the cells of a listed node that are `apart`, or by their places, whichever are fewer to look at.
+void TreeGrower::label_part(const Node& node, const Best& best, std::span<const std::uint32_t> apart,
+                            std::uint8_t new_label) {
+  if (apart.size() <= kEntriesPerPlace * std::size_t{node.cells}) {
+    for (const std::uint32_t cell : apart) {
+      label_[cell] = label_[cell] == node.label ? new_label : label_[cell];
+    }
+    return;
+  }
+  regressors_.with_places([&](const auto* places) {
+    const auto* const of_column = places + best.column;
+    const std::size_t stride = regressors_.columns();
+    for (std::uint32_t i = node.first; i < node.last; ++i) {
+      const std::uint32_t cell = listed_[i];
+      const bool right_side = goes_right(of_column[cell * stride], best.cut, best.background_right);
+      label_[cell] = right_side != best.background_right ? new_label : node.label;
+    }
+  });
+}
+
 /// Parts the node's cells. One of the two gets `new_label`, the other keeps the node's: of a node with a list
 /// the smaller, of one without the part that the column has entries for, which are found without looking at
 /// the rest.
@@ -516,24 +554,28 @@ template <bool kWeighted>
 void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, std::uint8_t new_label) {
   left.label = node.label;
   right.label = node.label;
+  const auto& sorted = regressors_.sorted(best.column);
+  // The part without the background, and its entries.
+  Node& fresh = best.background_right ? left : right;
+  Node& rest = best.background_right ? right : left;
+  const std::uint32_t from = best.background_right ? 0 : best.cut;
+  const std::uint32_t to = best.background_right ? best.cut : sorted.count;
   if (node.has_list) {
+    label_part(node, best, {sorted.cell + from, sorted.cell + to}, new_label);
+    // Without a branch: the sides of cells are hard to foresee.
+    const std::uint8_t label_right = best.background_right ? node.label : new_label;
+    std::uint32_t* const listed = listed_.data();
+    std::uint32_t* const aside = aside_.data();
     std::uint32_t stays = node.first;
     std::uint32_t goes = 0;
-    regressors_.with_places([&](const auto* places) {
-      const auto* const of_column = places + best.column;
-      const std::size_t stride = regressors_.columns();
-      std::uint32_t* const listed = listed_.data();
-      std::uint32_t* const aside = aside_.data();
-      // Without a branch: the sides of cells are hard to foresee.
-      for (std::uint32_t i = node.first; i < node.last; ++i) {
-        const std::uint32_t cell = listed[i];
-        const bool right_side = goes_right(of_column[cell * stride], best.cut, best.background_right);
-        listed[stays] = cell;
-        aside[goes] = cell;
-        stays += right_side ? 0 : 1;
-        goes += right_side ? 1 : 0;
-      }
-    });
+    for (std::uint32_t i = node.first; i < node.last; ++i) {
+      const std::uint32_t cell = listed[i];
+      const bool right_side = label_[cell] == label_right;
+      listed[stays] = cell;
+      aside[goes] = cell;
+      stays += right_side ? 0 : 1;
+      goes += right_side ? 1 : 0;
+    }
     std::copy_n(aside_.begin(), goes, listed_.begin() + stays);
     left.has_list = true;
     left.first = node.first;
@@ -543,26 +585,27 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
     right.last = node.last;
     sum_up<kWeighted>(left);
     sum_up<kWeighted>(right);
-    Node& fresh = left.cells <= right.cells ? left : right;
-    fresh.label = new_label;
-    for (std::uint32_t i = fresh.first; i < fresh.last; ++i) {
-      label_[listed_[i]] = new_label;
+    const bool swapped = &(left.cells <= right.cells ? left : right) != &fresh;
+    (swapped ? rest : fresh).label = new_label;
+    if (swapped) {
+      for (std::uint32_t i = node.first; i < node.last; ++i) {
+        std::uint8_t& label = label_[listed[i]];
+        label = label == new_label ? node.label : new_label;
+      }
     }
     return;
   }
-  const auto& sorted = regressors_.sorted(best.column);
-  Node& fresh = best.background_right ? left : right;
-  Node& rest = best.background_right ? right : left;
-  const std::uint32_t from = best.background_right ? 0 : best.cut;
-  const std::uint32_t to = best.background_right ? best.cut : sorted.count;
   fresh.label = new_label;
   fresh.has_list = true;
   if constexpr (kWeighted) {
     // The column's entries in the node are known: it was drawn.
-    const std::uint32_t* entry = left_[best.column].data();
-    for (entry = std::lower_bound(entry, entry + left_[best.column].size(), from); *entry < to; ++entry) {
-      label_[sorted.cell[*entry]] = new_label;
-      listed_[fresh.last++] = sorted.cell[*entry];
+    const Left& column = left_[best.column];
+    const auto last = column.place.begin() + column.count;
+    for (auto place = std::lower_bound(column.place.begin(), last, from); place != last && *place < to;
+         ++place) {
+      const std::uint32_t cell = sorted.cell[*place];
+      label_[cell] = new_label;
+      listed_[fresh.last++] = cell;
     }
   } else {
     for (std::uint32_t i = from; i < to; ++i) {

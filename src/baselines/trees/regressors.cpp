@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "multigrnformer/base/error.hpp"
@@ -57,19 +58,28 @@ Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t c
     sorted_[column].value = value_.data() + first[column];
     most = std::max(most, sorted_[column].count);
   }
-  const auto fill = [&](auto& places) {
+  row_first_.assign(std::size_t{cells_} + 1, 0);
+  for (const auto cell : cell_) {
+    ++row_first_[cell + 1];
+  }
+  std::partial_sum(row_first_.begin(), row_first_.end(), row_first_.begin());
+  const auto fill = [&]<typename Place>(std::vector<Place>& places, std::vector<RowEntry<Place>>& rows) {
     places.assign(std::size_t{cells_} * sorted_.size(), 0);
+    rows.resize(cell_.size());
+    std::vector<std::size_t> next(row_first_.begin(), row_first_.end() - 1);
     for (std::size_t column = 0; column < sorted_.size(); ++column) {
       for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
-        places[std::size_t{sorted_[column].cell[i]} * sorted_.size() + column] =
-            static_cast<typename std::remove_reference_t<decltype(places)>::value_type>(i + 1);
+        const std::uint32_t cell = sorted_[column].cell[i];
+        const auto place = static_cast<Place>(i + 1);
+        places[std::size_t{cell} * sorted_.size() + column] = place;
+        rows[next[cell]++] = {.column = static_cast<Place>(column), .place = place};
       }
     }
   };
-  if (most < std::numeric_limits<std::uint16_t>::max()) {
-    fill(narrow_);
+  if (std::max<std::size_t>(most, sorted_.size()) < std::numeric_limits<std::uint16_t>::max()) {
+    fill(narrow_, narrow_rows_);
   } else {
-    fill(wide_);
+    fill(wide_, wide_rows_);
   }
   bit_words_ = static_cast<std::uint32_t>((sorted_.size() + 255) / 256 * 4);
   entry_bits_.assign(std::size_t{cells_} * bit_words_, 0);

@@ -19,8 +19,14 @@ constexpr std::size_t kManyWords = SubtreeGrower::kMostCells / 64;
 constexpr std::size_t kWaiting = 16;
 // Up to here, entries are sorted by counting for each how many are greater.
 constexpr std::uint32_t kCounted = 64;
-// Beyond, a column is gone through from its greatest value down, if it has at most so many times as many.
+// Beyond, a column is gone through from its greatest value down, if it has at most so many times as many. If
+// not, they are sorted by a bit each in a bitmap of places, while that is not much longer than they are many.
 constexpr std::uint32_t kScanned = 4;
+constexpr std::uint32_t kBitmapWordsPerEntry = 4;
+// Regressors with a greater share of entries are dense.
+constexpr double kDenseShare = 0.25;
+// Rows of the regressors are asked for so many cells before they are needed.
+constexpr std::uint32_t kAhead = 8;
 // A bound of what a column can take is worth its time where there are at most so many entries.
 constexpr std::uint32_t kBounded = 24;
 // What rounding may make of two quantities that are equal.
@@ -44,7 +50,7 @@ using KeyOf = std::conditional_t<std::is_same_v<Place, std::uint16_t>, std::int3
 
 /// The cells of a node, numbered from 0, and what its subtree needs to know of them. The number after the
 /// last stands for no cell: it fills blocks up and weighs nothing.
-template <std::size_t kWords, typename Place>
+template <std::size_t kWords>
 struct Problem {
   static constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
   std::uint32_t cells = 0;
@@ -53,19 +59,19 @@ struct Problem {
   std::array<Share, kNobody + 1> share{};
   std::array<double, kNobody + 1> y{};
   std::array<std::uint32_t, kNobody + 1> cell{};
-  std::array<const Place*, kNobody + 1> places{};
-  std::vector<std::uint64_t> entries;  ///< of each column, the cells that have one
+  std::array<std::uint16_t, kNobody + 1> above{};  ///< of a few: their numbers among the many
+  std::vector<std::uint64_t> entries;              ///< of each column, the cells that have one
 
   void clear() {
     cells = 0;
     not_zero.fill(0);
   }
-  void append(std::uint32_t tree_cell, const Place* its_places, const Share& its_share, double its_y) {
+  void append(std::uint32_t tree_cell, std::uint32_t number_above, const Share& its_share, double its_y) {
     const std::uint32_t i = cells++;
+    above[i] = static_cast<std::uint16_t>(number_above);
     share[i] = its_share;
     y[i] = its_y;
     cell[i] = tree_cell;
-    places[i] = its_places;
     not_zero[i / 64] |= std::uint64_t{its_y != 0 ? 1U : 0U} << (i % 64);
   }
 };
@@ -145,11 +151,13 @@ void transpose(std::array<FourWords, 64>& rows) {
 struct SubtreeGrower::Memory {
   explicit Memory(const Regressors& all)
       : regressors(all),
+        dense(all.mean_count() > kDenseShare * all.cells()),
         allowed(all.bit_words()),
         maybe((kWaiting + 1) * all.bit_words()),
         undrawn(all.bit_words()),
-        pick(all.columns() + 1),
+        drawn(all.columns()),
         place_bits(all.cells() / 64 + 2),
+        place_ranks(all.cells() / 64 + 2),
         number(all.cells(), kMostCells) {
     for (std::uint32_t i = 0; i < all.columns(); ++i) {
       const auto& sorted = all.sorted(i);
@@ -157,80 +165,96 @@ struct SubtreeGrower::Memory {
           sorted.below == 0 && sorted.count > 0 && sorted.value[0] > sorted.background + kSameValue;
       apart.push_back(is_apart ? 1 : 0);
     }
-    all.with_places([&](const auto* places) {
-      auto& own = problems(places);
-      own.list.resize(all.columns());
-      own.few.entries.resize(std::size_t{all.bit_words()} * 64);
-      own.many.entries.resize(std::size_t{all.bit_words()} * 64 * kManyWords);
-    });
+    few.entries.resize(std::size_t{all.bit_words()} * 64);
+    many.entries.resize(std::size_t{all.bit_words()} * 64 * kManyWords);
+    first.resize(many.entries.size());
+    open.resize(all.columns());
+    all.with_places([&](const auto* places) { keys(places).list.resize(all.columns()); });
   }
 
+  /// The entries of the many.
   template <typename Place>
-  struct Problems {
-    Problem<1, Place> few;
-    Problem<kManyWords, Place> many;
+  struct Keys {
+    std::vector<KeyOf<Place>> of_cells;           ///< column after column, ascending by cell; from 1 on
     std::vector<std::vector<KeyOf<Place>>> list;  ///< by column, see Growth::listed
     std::vector<std::uint32_t> has_list;
   };
-  Problems<std::uint16_t>& problems(const std::uint16_t*) { return narrow; }
-  Problems<std::uint32_t>& problems(const std::uint32_t*) { return wide; }
+  Keys<std::uint16_t>& keys(const std::uint16_t*) { return narrow; }
+  Keys<std::uint32_t>& keys(const std::uint32_t*) { return wide; }
 
   const Regressors& regressors;
+  bool dense;
   std::vector<char>
       apart;  ///< by column: every entry is greater than the background, and may be split from it
   std::vector<std::uint64_t> allowed;  ///< columns that may be drawn
-  std::uint32_t columns = 0;           ///< of these, how many
+  std::vector<std::uint32_t> order;    ///< the same in any order
   std::vector<std::uint64_t> maybe;    ///< per waiting node, the allowed columns not known to be constant
   std::vector<std::uint64_t> undrawn;
-  std::vector<std::uint32_t> pick;
+  std::vector<std::uint32_t> drawn;
   std::vector<std::uint64_t> place_bits;
-  std::vector<std::uint16_t> number;  ///< by cell, in the large problem; nobody's for others
-  Problems<std::uint16_t> narrow;
-  Problems<std::uint32_t> wide;
+  std::vector<std::uint32_t> place_ranks;
+  std::vector<std::uint16_t> number;  ///< by cell, among the many; nobody's for others
+  Problem<1> few;
+  Problem<kManyWords> many;
+  std::vector<std::uint32_t> first;  ///< for each word of many.entries, where its keys begin
+  /// A column while entries are written: those of the last 64 cells, and where the next key goes.
+  struct Open {
+    std::uint64_t entries = 0;
+    std::uint32_t next = 0;
+  };
+  std::vector<Open> open;
+  Keys<std::uint16_t> narrow;
+  Keys<std::uint32_t> wide;
 };
 
 namespace {
 
-template <typename Memory, typename Place>
+/// kDense: keys are looked up in the regressors, cell by cell. Otherwise those of the many are written column
+/// by column first, since the regressors are mostly empty, and far away.
+template <typename Memory, typename Place, bool kDense>
 class Growth {
  public:
-  Growth(Memory& memory, const TreeInputs& tree)
+  Growth(Memory& memory, const TreeInputs& tree, const Place* places)
       : memory_(memory),
         tree_(tree),
+        places_(places),
         random_(*tree.random),
         bit_words_(memory.regressors.bit_words()),
-        problems_(memory.problems(static_cast<const Place*>(nullptr))) {}
+        keys_(memory.keys(static_cast<const Place*>(nullptr))) {}
 
-  std::uint32_t grow(const Place* places, std::span<const std::uint32_t> cells, int depth,
-                     const std::uint64_t* constant) {
-    const std::size_t columns = memory_.regressors.columns();
+  std::uint32_t grow(std::span<const std::uint32_t> cells, int depth, const std::uint64_t* constant) {
     const auto number = [&](auto& problem) {
       problem.clear();
-      for (const std::uint32_t cell : cells) {
-        problem.append(cell, places + columns * cell, tree_.share[cell], tree_.y[cell]);
+      for (std::uint32_t i = 0; i < cells.size(); ++i) {
+        problem.append(cells[i], i, tree_.share[cells[i]], tree_.y[cells[i]]);
       }
     };
+    auto& many = memory_.many;
+    number(many);
+    many.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
+    if constexpr (kDense) {
+      fill_entries(many);
+    } else {
+      fill_keys(many);
+    }
     if (cells.size() <= kFewCells) {
-      number(problems_.few);
-      grow_few(depth);
+      number(memory_.few);
+      std::ranges::copy_n(many.entries.begin(), memory_.regressors.columns(), memory_.few.entries.begin());
+      grow_from_root(memory_.few, depth);
       return splits_;
     }
-    auto& problem = problems_.many;
-    number(problem);
-    problem.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
-    fill_entries(problem);
-    for (std::uint32_t i = 0; i < problem.cells; ++i) {
-      memory_.number[problem.cell[i]] = static_cast<std::uint16_t>(i);
+    for (std::uint32_t i = 0; i < many.cells; ++i) {
+      memory_.number[many.cell[i]] = static_cast<std::uint16_t>(i);
     }
     std::ranges::copy(memory_.allowed, memory_.maybe.begin());
-    for (std::uint32_t word = 0; word < (columns + 63) / 64; ++word) {
+    for (std::uint32_t word = 0; word < (memory_.regressors.columns() + 63) / 64; ++word) {
       memory_.maybe[word] &= ~constant[word];
     }
-    grow_from_root(problem, depth);
-    for (const std::uint32_t column : problems_.has_list) {
-      problems_.list[column].clear();
+    grow_from_root(many, depth);
+    for (const std::uint32_t column : keys_.has_list) {
+      keys_.list[column].clear();
     }
-    problems_.has_list.clear();
+    keys_.has_list.clear();
     for (const std::uint32_t cell : cells) {
       memory_.number[cell] = SubtreeGrower::kMostCells;
     }
@@ -242,7 +266,7 @@ class Growth {
   using KeyLanes = typename EightLanes<Key>::Type;
 
   template <std::size_t kWords>
-  void fill_entries(Problem<kWords, Place>& problem) {
+  void fill_entries(Problem<kWords>& problem) {
     const std::uint32_t stride = kWords == 1 ? 1 : problem.words;
     const std::uint32_t columns = memory_.regressors.columns();
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
@@ -268,16 +292,60 @@ class Growth {
     }
   }
 
-  void grow_few(int depth) {
-    auto& problem = problems_.few;
-    if (problem.cells > 2) {
-      fill_entries(problem);
+  /// The entries of the many and their keys, cell by cell, as the regressors lie in memory.
+  void fill_keys(Problem<kManyWords>& problem) {
+    const std::uint32_t columns = memory_.regressors.columns();
+    // An odd number of lines from column to column, so that they do not compete for the same sets of the
+    // cache.
+    constexpr std::uint32_t kLine = 64 / sizeof(Key);
+    const std::uint32_t stride = (problem.cells / kLine | 1U) * kLine + kLine * 2;
+    keys_.of_cells.resize(std::max(keys_.of_cells.size(), std::size_t{columns} * stride));
+    Key* const to = keys_.of_cells.data();
+    auto* const open = memory_.open.data();
+    for (std::uint32_t column = 0; column < columns; ++column) {
+      open[column] = {.entries = 0, .next = column * stride + 1};
     }
-    grow_from_root(problem, depth);
+    for (std::uint32_t word = 0; word < problem.words; ++word) {
+      for (std::uint32_t column = 0; column < columns; ++column) {
+        memory_.first[std::size_t{column} * problem.words + word] = open[column].next;
+      }
+      const std::uint32_t cells = std::min(64U, problem.cells - word * 64);
+      for (std::uint32_t bit = 0; bit < cells; ++bit) {
+        const std::uint32_t i = word * 64 + bit;
+        const std::uint32_t ahead = problem.cell[std::min(i + kAhead, problem.cells - 1)];
+        __builtin_prefetch(memory_.regressors.template row<Place>(ahead).data());
+        for (const auto& entry : memory_.regressors.template row<Place>(problem.cell[i])) {
+          auto& column = open[entry.column];
+          to[column.next++] = (static_cast<Key>(entry.place) << kCellBits) | static_cast<Key>(i);
+          column.entries |= std::uint64_t{1} << bit;
+        }
+      }
+      for (std::uint32_t column = 0; column < columns; ++column) {
+        problem.entries[std::size_t{column} * problem.words + word] = open[column].entries;
+        open[column].entries = 0;
+      }
+    }
+  }
+
+  /// The key of the entry that cell i has in a column.
+  template <std::size_t kWords>
+  Key key_of(const Problem<kWords>& problem, std::uint32_t column, std::uint32_t i) const {
+    if constexpr (kDense) {
+      const std::size_t cell = problem.cell[i];
+      const Place place = places_[cell * memory_.regressors.columns() + column];
+      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
+    } else if constexpr (kWords == 1) {
+      return (key_of(memory_.many, column, problem.above[i]) & ~static_cast<Key>(kCellMask)) |
+             static_cast<Key>(i);
+    } else {
+      const std::size_t at = std::size_t{column} * problem.words + i / 64;
+      const std::uint64_t before = problem.entries[at] & ((std::uint64_t{1} << (i % 64)) - 1);
+      return keys_.of_cells[memory_.first[at] + static_cast<std::uint32_t>(std::popcount(before))];
+    }
   }
 
   template <std::size_t kWords>
-  void grow_from_root(const Problem<kWords, Place>& problem, int depth) {
+  void grow_from_root(const Problem<kWords>& problem, int depth) {
     std::array<Node<kWords>, kWaiting> waiting;
     Node<kWords>& root = waiting[0];
     root.member.fill(0);
@@ -299,12 +367,12 @@ class Growth {
       std::uint64_t* const maybe = memory_.maybe.data() + count * bit_words_;
       if constexpr (kWords > 1) {
         if (node.cells <= kFewCells) {
-          auto& few = problems_.few;
+          auto& few = memory_.few;
           few.clear();
-          each(problem, node.member, [&](std::uint32_t i) {
-            few.append(problem.cell[i], problem.places[i], problem.share[i], problem.y[i]);
-          });
-          grow_few(node.depth);
+          each(problem, node.member,
+               [&](std::uint32_t i) { few.append(problem.cell[i], i, problem.share[i], problem.y[i]); });
+          fill_entries(few);
+          grow_from_root(few, node.depth);
           continue;
         }
       }
@@ -348,12 +416,12 @@ class Growth {
   }
 
   template <std::size_t kWords>
-  static std::uint32_t words(const Problem<kWords, Place>& problem) {
+  static std::uint32_t words(const Problem<kWords>& problem) {
     return kWords == 1 ? 1 : problem.words;
   }
 
   template <std::size_t kWords, typename Work>
-  static void each(const Problem<kWords, Place>& problem, const std::array<std::uint64_t, kWords>& set,
+  static void each(const Problem<kWords>& problem, const std::array<std::uint64_t, kWords>& set,
                    Work&& work) {
     for (std::uint32_t word = 0; word < words(problem); ++word) {
       for (std::uint64_t bits = set[word]; bits != 0; bits &= bits - 1) {
@@ -362,21 +430,31 @@ class Growth {
     }
   }
 
-  /// Writes the numbers of a set's members. The first `kAtOnce` of each word are written whether there are as
-  /// many or not, and then written over: how many there are is hard to foresee.
-  template <std::size_t kWords, std::uint32_t kAtOnce>
-  static void write_members(const Problem<kWords, Place>& problem,
-                            const std::array<std::uint64_t, kWords>& set, std::uint16_t* to) {
+  /// Writes the keys of some of a column's entries. The first `kAtOnce` of each word are written whether
+  /// there are as many or not, and then written over: how many there are is hard to foresee.
+  template <std::uint32_t kAtOnce, std::size_t kWords>
+  void write_keys(const Problem<kWords>& problem, std::uint32_t column,
+                  const std::array<std::uint64_t, kWords>& set, Key* to) const {
+    const std::size_t at = std::size_t{column} * words(problem);
     for (std::uint32_t word = 0; word < words(problem); ++word) {
       std::uint64_t bits = set[word];
       const auto count = static_cast<std::uint32_t>(std::popcount(bits));
-      for (std::uint32_t i = 0; i < kAtOnce; ++i) {
-        to[i] = static_cast<std::uint16_t>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
-        bits &= bits - 1;
-      }
-      for (std::uint32_t i = kAtOnce; i < count; ++i) {
-        to[i] = static_cast<std::uint16_t>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
-        bits &= bits - 1;
+      const auto write = [&](auto&& next_key) {
+        for (std::uint32_t i = 0; i < kAtOnce; ++i, bits &= bits - 1) {
+          to[i] = next_key();
+        }
+        for (std::uint32_t i = kAtOnce; i < count; ++i, bits &= bits - 1) {
+          to[i] = next_key();
+        }
+      };
+      if constexpr (kDense || kWords == 1) {
+        write([&] {
+          return key_of(problem, column, word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+        });
+      } else {
+        const std::uint64_t entries = problem.entries[at + word];
+        const Key* const from = keys_.of_cells.data() + memory_.first[at + word] - 1;
+        write([&] { return from[std::popcount(entries & (bits ^ (bits - 1)))]; });
       }
       to += count;
     }
@@ -385,7 +463,7 @@ class Growth {
   /// Sums over the members, directly: by subtraction a pure node would not be seen to be pure. False where
   /// all y are 0.
   template <std::size_t kWords>
-  static bool sum_up(const Problem<kWords, Place>& problem, Node<kWords>& node) {
+  static bool sum_up(const Problem<kWords>& problem, Node<kWords>& node) {
     node.sum = 0;
     node.squares = 0;
     std::uint64_t any = 0;
@@ -401,7 +479,7 @@ class Growth {
   }
 
   template <std::size_t kWords>
-  bool is_leaf(const Problem<kWords, Place>& problem, Node<kWords>& node) const {
+  bool is_leaf(const Problem<kWords>& problem, Node<kWords>& node) const {
     if (node.cells < 2 || (tree_.options.max_depth > 0 && node.depth >= tree_.options.max_depth) ||
         !sum_up(problem, node)) {
       return true;
@@ -417,7 +495,7 @@ class Growth {
 
   /// Two cells: every column that tells them apart makes the same split, so the first such drawn has it.
   template <std::size_t kWords>
-  void split_pair(const Problem<kWords, Place>& problem, const Node<kWords>& node) {
+  void split_pair(const Problem<kWords>& problem, const Node<kWords>& node) {
     std::array<std::uint32_t, 2> pair{};
     std::size_t found = 0;
     each(problem, node.member, [&](std::uint32_t i) { pair[found++] = i; });
@@ -432,11 +510,11 @@ class Growth {
       const bool one = (((first[column / 64] ^ second[column / 64]) >> (column % 64)) & 1) != 0;
       if (!(one && memory_.apart[column] != 0)) {
         const auto& sorted = memory_.regressors.sorted(column);
-        const auto value = [&](std::uint32_t i) {
-          const Place place = problem.places[i][column];
-          return place == 0 ? sorted.background : sorted.value[place - 1];
+        const auto value = [&](const std::uint64_t* bits, std::uint32_t i) {
+          const bool has_entry = ((bits[column / 64] >> (column % 64)) & 1) != 0;
+          return has_entry ? value_of(sorted, key_of(problem, column, i)) : sorted.background;
         };
-        const auto [low, high] = std::minmax({value(pair[0]), value(pair[1])});
+        const auto [low, high] = std::minmax({value(first, pair[0]), value(second, pair[1])});
         if (high <= low + kSameValue) {
           continue;
         }
@@ -449,81 +527,96 @@ class Growth {
     }
   }
 
-  /// Draws the columns of a node, of which `possible` are not known to be constant: writes of those that are
-  /// drawn how many precede them among those still left, and returns how many. Which of the columns known to
-  /// be constant are drawn does not matter.
-  std::uint32_t draw(std::uint32_t possible) {
-    std::uint32_t left = memory_.columns;
-    std::uint32_t known = left - possible;
-    const std::uint32_t draws = std::min(tree_.options.max_columns, left);
-    std::uint32_t* const pick = memory_.pick.data();
-    std::uint32_t drawn = 0;
+  /// Draws the columns of a node. Writes those of them that may_split(column) to memory_.drawn, and returns
+  /// how many; all of them lead memory_.order.
+  template <typename MaySplit>
+  std::uint32_t draw(std::uint32_t draws, MaySplit&& may_split) {
+    std::uint32_t* const order = memory_.order.data();
+    std::uint32_t* const drawn = memory_.drawn.data();
+    const auto columns = static_cast<std::uint32_t>(memory_.order.size());
+    std::uint32_t count = 0;
     for (std::uint32_t i = 0; i < draws; ++i) {
-      const std::uint32_t number = random_.below(left--);
-      const bool is_known = number < known;
-      pick[drawn] = number - known;
-      drawn += is_known ? 0 : 1;
-      known -= is_known ? 1 : 0;
+      std::swap(order[i], order[i + random_.below(columns - i)]);
+      drawn[count] = order[i];
+      count += may_split(order[i]) ? 1 : 0;  // without a branch: it is hard to foresee
     }
-    return drawn;
+    return count;
   }
 
   /// Finds the best split; true if both children are pure.
   template <std::size_t kWords>
-  bool find_split(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint64_t* maybe,
+  bool find_split(const Problem<kWords>& problem, const Node<kWords>& node, std::uint64_t* maybe,
                   Best<kWords>& best) {
+    const double perfect = variance(node) * (1 - kRounding);
+    const auto is_perfect = [&](double before) {  // nothing takes more
+      return best.gain > before && best.gain >= perfect && parts_are_pure(problem, node, best);
+    };
+    const auto is_constant = [&](std::uint32_t column) {
+      if (evaluate(problem, node, column, best)) {
+        return false;
+      }
+      if constexpr (kWords > 1) {
+        maybe[column / 64] &= ~(std::uint64_t{1} << (column % 64));
+      }
+      return true;
+    };
+    const std::uint32_t draws =
+        std::min(tree_.options.max_columns, static_cast<std::uint32_t>(memory_.order.size()));
+    const std::uint32_t drawn = draw(draws, [&](std::uint32_t column) {
+      if constexpr (kWords == 1) {
+        return (problem.entries[column] & node.member[0]) != 0;
+      } else {
+        return ((maybe[column / 64] >> (column % 64)) & 1) != 0;
+      }
+    });
+    bool all_constant = true;
+    for (std::uint32_t i = 0; i < drawn; ++i) {
+      const double before = best.gain;
+      if (!is_constant(memory_.drawn[i])) {
+        all_constant = false;
+        if (is_perfect(before)) {
+          return true;
+        }
+      }
+    }
+    if (!all_constant) {
+      return false;
+    }
     std::uint64_t* const undrawn = memory_.undrawn.data();
     if constexpr (kWords == 1) {
-      for (std::uint32_t four = 0; four < bit_words_; four += 4) {
-        FourWords any{};
-        for (std::uint64_t bits = node.member[0]; bits != 0; bits &= bits - 1) {
-          FourWords row;
-          __builtin_memcpy(
-              &row,
-              memory_.regressors.entry_bits(problem.cell[static_cast<std::size_t>(std::countr_zero(bits))]) +
-                  four,
-              sizeof(row));
-          any |= row;
-        }
-        FourWords allowed;
-        __builtin_memcpy(&allowed, memory_.allowed.data() + four, sizeof(allowed));
-        any &= allowed;
-        __builtin_memcpy(undrawn + four, &any, sizeof(any));
-      }
+      find_columns_with_entries(problem, node, undrawn);
     } else {
       std::copy_n(maybe, bit_words_, undrawn);
     }
-    std::uint32_t left = count_bits(undrawn, bit_words_);
-    const std::uint32_t drawn = draw(left);
-    const double perfect = variance(node) * (1 - kRounding);
-    bool all_constant = true;
-    for (std::uint32_t i = 0;; ++i) {
-      std::uint32_t index = 0;
-      if (i < drawn) {
-        index = memory_.pick[i];
-      } else if (all_constant && left > 0) {
-        index = random_.below(left);
-      } else {
-        return false;
+    for (std::uint32_t i = 0; i < draws; ++i) {
+      undrawn[memory_.order[i] / 64] &= ~(std::uint64_t{1} << (memory_.order[i] % 64));
+    }
+    for (std::uint32_t left = count_bits(undrawn, bit_words_); left > 0; --left) {
+      if (!is_constant(take(undrawn, random_.below(left)))) {
+        return is_perfect(-1);
       }
-      const std::uint32_t column = take(undrawn, index);
-      --left;
-      const double before = best.gain;
-      if (!evaluate(problem, node, column, best)) {
-        if constexpr (kWords > 1) {
-          maybe[column / 64] &= ~(std::uint64_t{1} << (column % 64));
-        }
-        continue;
+    }
+    return false;
+  }
+
+  void find_columns_with_entries(const Problem<1>& problem, const Node<1>& node, std::uint64_t* to) const {
+    for (std::uint32_t four = 0; four < bit_words_; four += 4) {
+      FourWords any{};
+      for (std::uint64_t bits = node.member[0]; bits != 0; bits &= bits - 1) {
+        const std::uint32_t cell = problem.cell[static_cast<std::size_t>(std::countr_zero(bits))];
+        FourWords row;
+        __builtin_memcpy(&row, memory_.regressors.entry_bits(cell) + four, sizeof(row));
+        any |= row;
       }
-      all_constant = false;
-      if (best.gain > before && best.gain >= perfect && parts_are_pure(problem, node, best)) {
-        return true;  // nothing takes more
-      }
+      FourWords allowed;
+      __builtin_memcpy(&allowed, memory_.allowed.data() + four, sizeof(allowed));
+      any &= allowed;
+      __builtin_memcpy(to + four, &any, sizeof(any));
     }
   }
 
   template <std::size_t kWords>
-  static bool parts_are_pure(const Problem<kWords, Place>& problem, const Node<kWords>& node,
+  static bool parts_are_pure(const Problem<kWords>& problem, const Node<kWords>& node,
                              const Best<kWords>& best) {
     std::array<double, 2> y{};
     std::array<bool, 2> seen{};
@@ -539,7 +632,7 @@ class Growth {
 
   /// Considers the splits of the column; false when it is constant in the node.
   template <std::size_t kWords>
-  bool evaluate(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint32_t column,
+  bool evaluate(const Problem<kWords>& problem, const Node<kWords>& node, std::uint32_t column,
                 Best<kWords>& best) {
     constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
@@ -557,19 +650,16 @@ class Growth {
     const bool has_background = count < node.cells;
     const bool apart = has_background && memory_.apart[column] != 0;
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
-    std::array<std::uint16_t, kNobody + kLanes> who;
+    std::array<Key, kNobody + kLanes> keys;
     if (count <= kCounted || tree_.options.random_thresholds) {
       if (kWords == 1 || count > words(problem)) {
-        write_members<kWords, 4>(problem, mine, who.data());
+        write_keys<4>(problem, column, mine, keys.data());
       } else {
-        write_members<kWords, 2>(problem, mine, who.data());
-      }
-      for (std::uint32_t i = 0; i < kLanes; ++i) {
-        who[count + i] = kNobody;
+        write_keys<2>(problem, column, mine, keys.data());
       }
     }
     if (tree_.options.random_thresholds) {
-      return evaluate_at_random(problem, node, column, {who.data(), count}, best);
+      return evaluate_at_random(problem, node, column, {keys.data(), count}, best);
     }
     const double mean = node.sum / node.weight;
     if (apart && best.gain >= 0 && count <= kBounded) {
@@ -579,9 +669,10 @@ class Growth {
       double weight = 0;
       double squares = 0;
       for (std::uint32_t i = 0; i < count; ++i) {
-        const double off = problem.y[who[i]] - mean;
-        weight += problem.share[who[i]].weight;
-        squares += problem.share[who[i]].weight * off * off;
+        const auto who = static_cast<std::uint32_t>(keys[i]) & kCellMask;
+        const double off = problem.y[who] - mean;
+        weight += problem.share[who].weight;
+        squares += problem.share[who].weight * off * off;
       }
       if (squares * (1 + kRounding) < best.gain * (node.weight - weight)) {
         return true;
@@ -589,7 +680,7 @@ class Growth {
     }
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
     std::array<Key, kNobody + kLanes> order;
-    sort_descending(problem, column, mine, who.data(), count, order.data());
+    sort_descending(problem, column, mine, keys.data(), count, order.data());
     if (apart) {
       consider(problem, node, column, order.data(), count, sorted.background, best);
       return true;
@@ -639,7 +730,7 @@ class Growth {
   /// w and W are the weights of one side and of the node, d is the sum of y on that side less w times the
   /// node's mean. Blocks are filled up with nobody: that adds the last split again.
   template <std::size_t kWords>
-  void consider(const Problem<kWords, Place>& problem, const Node<kWords>& node, std::uint32_t column,
+  void consider(const Problem<kWords>& problem, const Node<kWords>& node, std::uint32_t column,
                 const Key* run, std::uint32_t candidates, float beyond, Best<kWords>& best) {
     constexpr std::uint32_t kBlock = 4;
     using Block __attribute__((vector_size(kBlock * sizeof(double)))) = double;
@@ -691,27 +782,19 @@ class Growth {
     }
   }
 
-  /// Writes the entries of `who` in descending order of value to `order`, and some of nobody after them.
+  /// Writes the entries `mine`, and some of nobody after them, in descending order of value to `order`.
+  /// `keys` has those of at most kCounted and room for kLanes more.
   template <std::size_t kWords>
-  void sort_descending(const Problem<kWords, Place>& problem, std::uint32_t column,
-                       const std::array<std::uint64_t, kWords>& mine, const std::uint16_t* who,
-                       std::uint32_t count, Key* order) {
-    constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
-    const auto key = [&](std::uint32_t i) {
-      return static_cast<Key>((static_cast<Key>(problem.places[who[i]][column]) << kCellBits) | who[i]);
-    };
+  void sort_descending(const Problem<kWords>& problem, std::uint32_t column,
+                       const std::array<std::uint64_t, kWords>& mine, Key* keys, std::uint32_t count,
+                       Key* order) {
     if (count <= kCounted) {
-      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
-      std::array<Key, kCounted> keys;
-      const std::uint32_t filled = padded(count);
-      for (std::uint32_t i = 0; i < filled; ++i) {
-        keys[i] = i < count ? key(i) : Key{-1};
-      }
-      for (std::uint32_t first = 0; first < filled; first += kLanes) {
+      std::fill_n(keys + count, kLanes, Key{-1});
+      for (std::uint32_t first = 0; first < count; first += kLanes) {
         KeyLanes own;
-        __builtin_memcpy(&own, keys.data() + first, sizeof(own));
+        __builtin_memcpy(&own, keys + first, sizeof(own));
         KeyLanes rank{};
-        for (std::uint32_t i = 0; i < filled; ++i) {
+        for (std::uint32_t i = 0; i < padded(count); ++i) {
           rank -= keys[i] > own;
         }
         for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
@@ -719,76 +802,83 @@ class Growth {
         }
       }
     } else if constexpr (kWords > 1) {
-      const std::vector<Key>& list = listed(problem, column);
       std::array<std::uint64_t, kWords + 1> set{};
       std::copy_n(mine.begin(), words(problem), set.begin());
-      for (const Key entry : list) {
+      Key* to = order;
+      for (const Key entry : listed(problem, column)) {
         const auto member = static_cast<std::uint32_t>(entry) & kCellMask;
-        *order = entry;
-        order += (set[member / 64] >> (member % 64)) & 1U;
+        *to = entry;
+        to += (set[member / 64] >> (member % 64)) & 1U;
       }
-      std::fill_n(order, kLanes, Key{kNobody});
-      return;
     }
-    std::fill_n(order + count, kLanes, Key{kNobody});
+    std::fill_n(order + count, kLanes, static_cast<Key>(64 * kWords));
   }
 
   /// All entries of a column in the problem, in descending order of value; made when they are first asked
   /// for.
-  const std::vector<Key>& listed(const Problem<kManyWords, Place>& problem, std::uint32_t column) {
-    auto& list = problems_.list[column];
+  const std::vector<Key>& listed(const Problem<kManyWords>& problem, std::uint32_t column) {
+    auto& list = keys_.list[column];
     if (!list.empty()) {
       return list;
     }
-    problems_.has_list.push_back(column);
+    keys_.has_list.push_back(column);
+    const std::size_t at = std::size_t{column} * problem.words;
+    const std::uint32_t count = count_bits(problem.entries.data() + at, problem.words);
     const auto& sorted = memory_.regressors.sorted(column);
-    const std::uint64_t* const entries = problem.entries.data() + std::size_t{column} * problem.words;
-    const std::uint32_t count = count_bits(entries, problem.words);
-    const std::uint16_t* const number = memory_.number.data();
-    const auto key = [&](std::uint32_t place) {
-      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(number[sorted.cell[place - 1]]);
-    };
     if (sorted.count <= kScanned * count) {
       list.resize(sorted.count + 1);
       std::size_t to = 0;
       for (std::uint32_t place = sorted.count; place > 0; --place) {
-        list[to] = key(place);
-        to += (static_cast<std::uint32_t>(list[to]) & kCellMask) != SubtreeGrower::kMostCells ? 1 : 0;
+        const std::uint16_t i = memory_.number[sorted.cell[place - 1]];
+        list[to] = (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
+        to += i != SubtreeGrower::kMostCells ? 1 : 0;
       }
       list.resize(to);
       return list;
     }
-    std::uint64_t* const bits = memory_.place_bits.data();
-    for (std::uint32_t word = 0; word < problem.words; ++word) {
-      for (std::uint64_t left = entries[word]; left != 0; left &= left - 1) {
-        const std::uint32_t place =
-            problem.places[word * 64 + static_cast<std::uint32_t>(std::countr_zero(left))][column];
-        bits[place / 64] |= std::uint64_t{1} << (place % 64);
-      }
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
+    std::array<Key, SubtreeGrower::kMostCells + kLanes> all;
+    std::array<std::uint64_t, kManyWords> set{};
+    std::copy_n(problem.entries.begin() + static_cast<std::ptrdiff_t>(at), problem.words, set.begin());
+    write_keys<4>(problem, column, set, all.data());
+    const std::span<const Key> keys(all.data(), count);
+    const std::uint32_t place_words = sorted.count / 64 + 1;
+    if (place_words > kBitmapWordsPerEntry * count) {
+      list.assign(keys.begin(), keys.end());
+      std::ranges::sort(list, std::greater<>());
+      return list;
     }
-    list.reserve(count);
-    for (std::uint32_t word = sorted.count / 64 + 1; word > 0; --word) {
-      for (std::uint64_t& left = bits[word - 1]; left != 0;) {
-        const int high = 63 - std::countl_zero(left);
-        left &= ~(std::uint64_t{1} << high);
-        list.push_back(key((word - 1) * 64 + static_cast<std::uint32_t>(high)));
-      }
+    list.resize(count);
+    std::uint64_t* const bits = memory_.place_bits.data();
+    std::uint32_t* const ranks = memory_.place_ranks.data();
+    std::fill_n(bits, place_words, 0);
+    const auto place_of = [](Key key) { return static_cast<std::uint32_t>(key >> kCellBits); };
+    for (const Key key : keys) {
+      bits[place_of(key) / 64] |= std::uint64_t{1} << (place_of(key) % 64);
+    }
+    for (std::uint32_t word = place_words, greater = 0; word > 0; --word) {
+      ranks[word - 1] = greater;
+      greater += static_cast<std::uint32_t>(std::popcount(bits[word - 1]));
+    }
+    for (const Key key : keys) {
+      const std::uint64_t after = (bits[place_of(key) / 64] >> (place_of(key) % 64)) >> 1;
+      list[ranks[place_of(key) / 64] + static_cast<std::uint32_t>(std::popcount(after))] = key;
     }
     return list;
   }
 
   /// One threshold, uniform between the least and the greatest value.
   template <std::size_t kWords>
-  bool evaluate_at_random(const Problem<kWords, Place>& problem, const Node<kWords>& node,
-                          std::uint32_t column, std::span<const std::uint16_t> who, Best<kWords>& best) {
+  bool evaluate_at_random(const Problem<kWords>& problem, const Node<kWords>& node, std::uint32_t column,
+                          std::span<const Key> keys, Best<kWords>& best) {
     const auto& sorted = memory_.regressors.sorted(column);
-    const auto value = [&](std::uint32_t i) { return sorted.value[problem.places[i][column] - 1]; };
-    const bool has_background = who.size() < node.cells;
-    float least = has_background ? sorted.background : value(who[0]);
-    float greatest = least;
-    for (const auto i : who) {
-      least = std::min(least, value(i));
-      greatest = std::max(greatest, value(i));
+    const bool has_background = keys.size() < node.cells;
+    const auto [least_key, greatest_key] = std::ranges::minmax(keys);
+    float least = value_of(sorted, least_key);
+    float greatest = value_of(sorted, greatest_key);
+    if (has_background) {
+      least = std::min(least, sorted.background);
+      greatest = std::max(greatest, sorted.background);
     }
     if (greatest <= least + kSameValue) {
       return false;
@@ -801,10 +891,10 @@ class Growth {
     const bool from_left = !(sorted.background <= threshold);
     double weight = 0;
     double sum = 0;
-    for (const auto i : who) {
-      if ((value(i) <= threshold) == from_left) {
-        weight += problem.share[i].weight;
-        sum += problem.share[i].sum;
+    for (const Key key : keys) {
+      if ((value_of(sorted, key) <= threshold) == from_left) {
+        weight += problem.share[static_cast<std::uint32_t>(key) & kCellMask].weight;
+        sum += problem.share[static_cast<std::uint32_t>(key) & kCellMask].sum;
       }
     }
     const double d = sum - weight * (node.sum / node.weight);
@@ -814,8 +904,9 @@ class Growth {
       best.column = column;
       best.weight = weight;
       best.part.fill(0);
-      for (const auto i : who) {
-        const bool part = (value(i) <= threshold) == from_left;
+      for (const Key key : keys) {
+        const std::uint32_t i = static_cast<std::uint32_t>(key) & kCellMask;
+        const bool part = (value_of(sorted, key) <= threshold) == from_left;
         best.part[i / 64] |= std::uint64_t{part ? 1U : 0U} << (i % 64);
       }
     }
@@ -824,9 +915,10 @@ class Growth {
 
   Memory& memory_;
   const TreeInputs& tree_;
+  const Place* places_;
   base::BufferedPhiloxStream& random_;
   std::uint32_t bit_words_;
-  typename Memory::template Problems<Place>& problems_;
+  typename Memory::template Keys<Place>& keys_;
   std::uint32_t splits_ = 0;
 };
 
@@ -841,7 +933,10 @@ template <typename Memory>
 inline std::uint32_t grow_any(Memory& memory, const Work& work) {
   return memory.regressors.with_places([&](const auto* places) {
     using Place = std::remove_cvref_t<decltype(*places)>;
-    return Growth<Memory, Place>(memory, work.tree).grow(places, work.cells, work.depth, work.constant);
+    return memory.dense ? Growth<Memory, Place, true>(memory, work.tree, places)
+                              .grow(work.cells, work.depth, work.constant)
+                        : Growth<Memory, Place, false>(memory, work.tree, places)
+                              .grow(work.cells, work.depth, work.constant);
   });
 }
 
@@ -862,11 +957,10 @@ SubtreeGrower::~SubtreeGrower() = default;
 
 void SubtreeGrower::use_columns(std::span<const std::uint32_t> columns) {
   std::fill(memory_->allowed.begin(), memory_->allowed.end(), 0);
-  memory_->columns = 0;
   for (const std::uint32_t column : columns) {
     memory_->allowed[column / 64] |= std::uint64_t{1} << (column % 64);
   }
-  memory_->columns = count_bits(memory_->allowed.data(), static_cast<std::uint32_t>(memory_->allowed.size()));
+  memory_->order.assign(columns.begin(), columns.end());
 }
 
 std::uint32_t SubtreeGrower::grow(const TreeInputs& tree, std::span<const std::uint32_t> cells, int depth,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
@@ -255,6 +256,36 @@ TEST(Regressors, WideColumnsHaveWidePlaces) {
   EXPECT_EQ(grower.grow_shallow(y, held_out, {.max_columns = 1, .max_depth = 3}, random, drop, tree), 1U);
   EXPECT_EQ(tree.leaf_means()[tree.leaf_of(regressors, 10)], 0.0);
   EXPECT_EQ(tree.leaf_means()[tree.leaf_of(regressors, 69999)], 1.0);
+}
+
+TEST(Regressors, ARowHasTheCellsPlacesThatAreNoBackground) {
+  for (const std::uint32_t cells : {50U, 70000U}) {
+    Columns columns;
+    std::vector<float> rising(cells);
+    std::iota(rising.begin(), rising.end(), 0.0F);
+    columns.add(rising, 3.0F);
+    for (std::uint32_t cell = 0; cell < cells; ++cell) {
+      rising[cell] = cell % 7 == 0 ? 1.0F : 0.0F;
+    }
+    columns.add(rising, 0.0F);
+    columns.add(std::vector<float>(cells, 2.0F), 0.0F);
+    const auto regressors = columns.regressors();
+    regressors.with_places([&](const auto* places) {
+      using Place = std::remove_cvref_t<decltype(*places)>;
+      EXPECT_EQ(sizeof(Place), cells < 65535 ? 2U : 4U);
+      for (std::uint32_t cell = 0; cell < cells; ++cell) {
+        std::vector<Place> dense(3);
+        std::uint32_t next = 0;
+        for (const auto& entry : regressors.row<Place>(cell)) {
+          ASSERT_GE(entry.column, next);
+          next = entry.column + 1U;
+          dense[entry.column] = entry.place;
+        }
+        ASSERT_EQ(dense,
+                  std::vector<Place>(places + std::size_t{cell} * 3, places + std::size_t{cell} * 3 + 3));
+      }
+    });
+  }
 }
 
 TEST(Regressors, RefuseWhatCannotBeSorted) {

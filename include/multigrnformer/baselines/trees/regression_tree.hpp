@@ -90,6 +90,12 @@ class TreeGrower {
  private:
   struct Node;
   struct Best;
+  /// What is left of a column: the first `count` of both.
+  struct Left {
+    std::vector<std::uint32_t> place;  ///< in Regressors::sorted
+    std::vector<std::uint32_t> cell;
+    std::uint32_t count = 0;
+  };
   template <bool kWeighted>
   void grow_from(Node node, std::size_t frame, std::int32_t kept);
   template <bool kWeighted>
@@ -97,8 +103,11 @@ class TreeGrower {
   std::uint32_t collect(const Node& node, std::uint32_t column);
   std::uint32_t collect_left(const Node& node, std::uint32_t column);
   void sort_entries(std::uint32_t count, std::uint32_t places);
-  template <bool kWeighted>
-  bool evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best);
+  template <bool kWeighted, typename CellOf>
+  bool evaluate(const Node& node, std::uint32_t column, std::uint32_t count, const CellOf& cell_of,
+                Best& best);
+  void label_part(const Node& node, const Best& best, std::span<const std::uint32_t> apart,
+                  std::uint8_t new_label);
   template <bool kWeighted>
   void divide(Node& node, const Best& best, Node& left, Node& right, std::uint8_t new_label);
   template <bool kWeighted>
@@ -117,9 +126,9 @@ class TreeGrower {
   std::vector<std::uint32_t> listed_;    ///< the cells of nodes that have them listed, node by node
   std::vector<std::uint32_t> aside_;
   std::vector<std::uint32_t> entry_;
-  const std::uint32_t* entries_ = nullptr;        ///< places of one column's entries in a node, ascending
-  std::vector<Share> share_;                      ///< of a forest's cells
-  std::vector<std::vector<std::uint32_t>> left_;  ///< by column, see collect_left
+  const std::uint32_t* entries_ = nullptr;  ///< places of one column's entries in a node, ascending
+  std::vector<Share> share_;                ///< of a forest's cells
+  std::vector<Left> left_;                  ///< by column, see collect_left
   std::vector<std::uint8_t> has_left_;
   std::vector<std::uint64_t> bits_;
   std::unique_ptr<SubtreeGrower> subtree_;
