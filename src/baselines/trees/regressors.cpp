@@ -58,28 +58,23 @@ Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t c
     sorted_[column].value = value_.data() + first[column];
     most = std::max(most, sorted_[column].count);
   }
-  row_first_.assign(std::size_t{cells_} + 1, 0);
-  for (const auto cell : cell_) {
-    ++row_first_[cell + 1];
-  }
-  std::partial_sum(row_first_.begin(), row_first_.end(), row_first_.begin());
-  const auto fill = [&]<typename Place>(std::vector<Place>& places, std::vector<RowEntry<Place>>& rows) {
+  constexpr std::size_t kNarrow = std::numeric_limits<std::uint16_t>::max();
+  const auto fill = [&](auto& places) {
     places.assign(std::size_t{cells_} * sorted_.size(), 0);
-    rows.resize(cell_.size());
-    std::vector<std::size_t> next(row_first_.begin(), row_first_.end() - 1);
     for (std::size_t column = 0; column < sorted_.size(); ++column) {
       for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
-        const std::uint32_t cell = sorted_[column].cell[i];
-        const auto place = static_cast<Place>(i + 1);
-        places[std::size_t{cell} * sorted_.size() + column] = place;
-        rows[next[cell]++] = {.column = static_cast<Place>(column), .place = place};
+        places[std::size_t{sorted_[column].cell[i]} * sorted_.size() + column] =
+            static_cast<typename std::remove_reference_t<decltype(places)>::value_type>(i + 1);
       }
     }
   };
-  if (std::max<std::size_t>(most, sorted_.size()) < std::numeric_limits<std::uint16_t>::max()) {
-    fill(narrow_, narrow_rows_);
+  if (most < kNarrow) {
+    fill(narrow_);
   } else {
-    fill(wide_, wide_rows_);
+    fill(wide_);
+  }
+  if (most < kNarrow && sorted_.size() < kNarrow) {
+    fill_rows();
   }
   bit_words_ = static_cast<std::uint32_t>((sorted_.size() + 255) / 256 * 4);
   entry_bits_.assign(std::size_t{cells_} * bit_words_, 0);
@@ -87,6 +82,22 @@ Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t c
     for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
       entry_bits_[std::size_t{sorted_[column].cell[i]} * bit_words_ + column / 64] |= std::uint64_t{1}
                                                                                       << (column % 64);
+    }
+  }
+}
+
+void Regressors::fill_rows() {
+  row_first_.assign(std::size_t{cells_} + 1, 0);
+  for (const auto cell : cell_) {
+    ++row_first_[cell + 1];
+  }
+  std::partial_sum(row_first_.begin(), row_first_.end(), row_first_.begin());
+  rows_.resize(cell_.size());
+  std::vector<std::size_t> next(row_first_.begin(), row_first_.end() - 1);
+  for (std::size_t column = 0; column < sorted_.size(); ++column) {
+    for (std::uint32_t i = 0; i < sorted_[column].count; ++i) {
+      rows_[next[sorted_[column].cell[i]]++] = {.column = static_cast<std::uint16_t>(column),
+                                                .place = static_cast<std::uint16_t>(i + 1)};
     }
   }
 }

@@ -151,7 +151,7 @@ void transpose(std::array<FourWords, 64>& rows) {
 struct SubtreeGrower::Memory {
   explicit Memory(const Regressors& all)
       : regressors(all),
-        dense(all.mean_count() > kDenseShare * all.cells()),
+        dense(!all.has_rows() || all.mean_count() > kDenseShare * all.cells()),
         allowed(all.bit_words()),
         maybe((kWaiting + 1) * all.bit_words()),
         undrawn(all.bit_words()),
@@ -313,8 +313,8 @@ class Growth {
       for (std::uint32_t bit = 0; bit < cells; ++bit) {
         const std::uint32_t i = word * 64 + bit;
         const std::uint32_t ahead = problem.cell[std::min(i + kAhead, problem.cells - 1)];
-        __builtin_prefetch(memory_.regressors.template row<Place>(ahead).data());
-        for (const auto& entry : memory_.regressors.template row<Place>(problem.cell[i])) {
+        __builtin_prefetch(memory_.regressors.row(ahead).data());
+        for (const auto& entry : memory_.regressors.row(problem.cell[i])) {
           auto& column = open[entry.column];
           to[column.next++] = (static_cast<Key>(entry.place) << kCellBits) | static_cast<Key>(i);
           column.entries |= std::uint64_t{1} << bit;
@@ -929,23 +929,18 @@ struct Work {
   const std::uint64_t* constant;
 };
 
-template <typename Memory>
-inline std::uint32_t grow_any(Memory& memory, const Work& work) {
-  return memory.regressors.with_places([&](const auto* places) {
-    using Place = std::remove_cvref_t<decltype(*places)>;
-    return memory.dense ? Growth<Memory, Place, true>(memory, work.tree, places)
-                              .grow(work.cells, work.depth, work.constant)
-                        : Growth<Memory, Place, false>(memory, work.tree, places)
-                              .grow(work.cells, work.depth, work.constant);
-  });
+template <bool kDense, typename Memory, typename Place>
+inline std::uint32_t grow_plain(Memory& memory, const Work& work, const Place* places) {
+  return Growth<Memory, Place, kDense>(memory, work.tree, places).grow(work.cells, work.depth, work.constant);
 }
 
 #if defined(__x86_64__)
 // All that is called is compiled here for the wider instructions; none of them rounds otherwise.
-template <typename Memory>
+template <bool kDense, typename Memory, typename Place>
 __attribute__((target("avx2,bmi,bmi2,popcnt"), flatten)) std::uint32_t grow_wide(Memory& memory,
-                                                                                 const Work& work) {
-  return grow_any(memory, work);
+                                                                                 const Work& work,
+                                                                                 const Place* places) {
+  return grow_plain<kDense>(memory, work, places);
 }
 #endif
 
@@ -966,14 +961,21 @@ void SubtreeGrower::use_columns(std::span<const std::uint32_t> columns) {
 std::uint32_t SubtreeGrower::grow(const TreeInputs& tree, std::span<const std::uint32_t> cells, int depth,
                                   const std::uint64_t* constant) {
   const Work work{tree, cells, depth, constant};
+  return memory_->regressors.with_places([&](const auto* places) {
 #if defined(__x86_64__)
-  static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-  if (wide) {
-    return grow_wide(*memory_, work);
-  }
+    static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                             __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (wide) {
+      if constexpr (sizeof(*places) == sizeof(std::uint16_t)) {  // others have no rows
+        if (!memory_->dense) {
+          return grow_wide<false>(*memory_, work, places);
+        }
+      }
+      return grow_wide<true>(*memory_, work, places);
+    }
 #endif
-  return grow_any(*memory_, work);
+    return grow_plain<true>(*memory_, work, places);
+  });
 }
 
 }  // namespace mgrn::baselines

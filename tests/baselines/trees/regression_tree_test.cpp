@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <numeric>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "multigrnformer/base/error.hpp"
@@ -270,19 +269,21 @@ TEST(Regressors, ARowHasTheCellsPlacesThatAreNoBackground) {
     columns.add(rising, 0.0F);
     columns.add(std::vector<float>(cells, 2.0F), 0.0F);
     const auto regressors = columns.regressors();
+    ASSERT_EQ(regressors.has_rows(), cells == 50);
+    if (!regressors.has_rows()) {
+      continue;
+    }
     regressors.with_places([&](const auto* places) {
-      using Place = std::remove_cvref_t<decltype(*places)>;
-      EXPECT_EQ(sizeof(Place), cells < 65535 ? 2U : 4U);
       for (std::uint32_t cell = 0; cell < cells; ++cell) {
-        std::vector<Place> dense(3);
+        std::vector<std::uint32_t> dense(3);
         std::uint32_t next = 0;
-        for (const auto& entry : regressors.row<Place>(cell)) {
+        for (const auto& entry : regressors.row(cell)) {
           ASSERT_GE(entry.column, next);
           next = entry.column + 1U;
           dense[entry.column] = entry.place;
         }
-        ASSERT_EQ(dense,
-                  std::vector<Place>(places + std::size_t{cell} * 3, places + std::size_t{cell} * 3 + 3));
+        ASSERT_EQ(dense, std::vector<std::uint32_t>(places + std::size_t{cell} * 3,
+                                                    places + std::size_t{cell} * 3 + 3));
       }
     });
   }

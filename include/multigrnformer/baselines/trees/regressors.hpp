@@ -19,8 +19,8 @@ struct RegressorColumn {
   float background = 0;
 };
 
-/// Immutable after construction; any number of threads may read. Memory: 12 bytes an entry, and 2 bytes and
-/// one bit for each cell of each column; 16 and 4 where a column has 65,535 entries or more.
+/// Immutable after construction; any number of threads may read. Memory: 12 bytes an entry (8 without
+/// rows), and 2 bytes (4 where a column has 65,535 entries or more) and one bit for each cell of each column.
 class Regressors {
  public:
   /// Copies what it needs. Throws InternalError for a cell out of range and DataError for a value that is not
@@ -48,22 +48,16 @@ class Regressors {
   }
   std::uint32_t bit_words() const { return bit_words_; }
 
-  /// An entry of a cell, with its place as in with_places().
-  template <typename Place>
+  /// An entry of a cell, with its place as with_places() has it.
   struct RowEntry {
-    Place column = 0;
-    Place place = 0;
+    std::uint16_t column = 0;
+    std::uint16_t place = 0;
   };
-  /// A cell's entries, ascending by column; Place as with_places() has it.
-  template <typename Place>
-  std::span<const RowEntry<Place>> row(std::uint32_t cell) const {
-    const std::size_t first = row_first_[cell];
-    const std::size_t count = row_first_[cell + 1] - first;
-    if constexpr (sizeof(Place) == sizeof(std::uint16_t)) {
-      return std::span(narrow_rows_).subspan(first, count);
-    } else {
-      return std::span(wide_rows_).subspan(first, count);
-    }
+  /// Whether cells have rows: not where columns or places need more than 16 bits.
+  bool has_rows() const { return !row_first_.empty(); }
+  /// A cell's entries, ascending by column.
+  std::span<const RowEntry> row(std::uint32_t cell) const {
+    return std::span(rows_).subspan(row_first_[cell], row_first_[cell + 1] - row_first_[cell]);
   }
 
   /// Calls work(places), where places[cell * columns() + column] is 1 + the cell's place in sorted(column), 0
@@ -74,6 +68,8 @@ class Regressors {
   }
 
  private:
+  void fill_rows();
+
   std::uint32_t cells_;
   std::vector<std::uint32_t> cell_;
   std::vector<float> value_;
@@ -83,8 +79,7 @@ class Regressors {
   std::uint32_t bit_words_ = 0;
   std::vector<std::uint64_t> entry_bits_;
   std::vector<std::size_t> row_first_;
-  std::vector<RowEntry<std::uint16_t>> narrow_rows_;
-  std::vector<RowEntry<std::uint32_t>> wide_rows_;
+  std::vector<RowEntry> rows_;
 };
 
 }  // namespace mgrn::baselines
