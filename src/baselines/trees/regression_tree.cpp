@@ -585,9 +585,9 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
     right.last = node.last;
     sum_up<kWeighted>(left);
     sum_up<kWeighted>(right);
-    const bool swapped = &(left.cells <= right.cells ? left : right) != &fresh;
-    (swapped ? rest : fresh).label = new_label;
-    if (swapped) {
+    Node& smaller = left.cells <= right.cells ? left : right;
+    smaller.label = new_label;
+    if (&smaller != &fresh) {
       for (std::uint32_t i = node.first; i < node.last; ++i) {
         std::uint8_t& label = label_[listed[i]];
         label = label == new_label ? node.label : new_label;

@@ -230,18 +230,24 @@ class Growth {
       }
     };
     auto& many = memory_.many;
-    number(many);
     many.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
-    if constexpr (kDense) {
-      fill_entries(many);
-    } else {
-      fill_keys(many);
+    if constexpr (!kDense) {
+      fill_keys(cells);
     }
     if (cells.size() <= kFewCells) {
-      number(memory_.few);
-      std::ranges::copy_n(many.entries.begin(), memory_.regressors.columns(), memory_.few.entries.begin());
-      grow_from_root(memory_.few, depth);
+      auto& few = memory_.few;
+      number(few);
+      if constexpr (kDense) {
+        fill_entries(few);
+      } else {
+        std::ranges::copy_n(many.entries.begin(), memory_.regressors.columns(), few.entries.begin());
+      }
+      grow_from_root(few, depth);
       return splits_;
+    }
+    number(many);
+    if constexpr (kDense) {
+      fill_entries(many);
     }
     for (std::uint32_t i = 0; i < many.cells; ++i) {
       memory_.number[many.cell[i]] = static_cast<std::uint16_t>(i);
@@ -293,35 +299,36 @@ class Growth {
   }
 
   /// The entries of the many and their keys, cell by cell, as the regressors lie in memory.
-  void fill_keys(Problem<kManyWords>& problem) {
+  void fill_keys(std::span<const std::uint32_t> cells) {
+    auto& many = memory_.many;
+    const auto count = static_cast<std::uint32_t>(cells.size());
     const std::uint32_t columns = memory_.regressors.columns();
     // An odd number of lines from column to column, so that they do not compete for the same sets of the
     // cache.
     constexpr std::uint32_t kLine = 64 / sizeof(Key);
-    const std::uint32_t stride = (problem.cells / kLine | 1U) * kLine + kLine * 2;
+    const std::uint32_t stride = (count / kLine | 1U) * kLine + kLine * 2;
     keys_.of_cells.resize(std::max(keys_.of_cells.size(), std::size_t{columns} * stride));
     Key* const to = keys_.of_cells.data();
     auto* const open = memory_.open.data();
     for (std::uint32_t column = 0; column < columns; ++column) {
       open[column] = {.entries = 0, .next = column * stride + 1};
     }
-    for (std::uint32_t word = 0; word < problem.words; ++word) {
+    for (std::uint32_t word = 0; word < many.words; ++word) {
       for (std::uint32_t column = 0; column < columns; ++column) {
-        memory_.first[std::size_t{column} * problem.words + word] = open[column].next;
+        memory_.first[std::size_t{column} * many.words + word] = open[column].next;
       }
-      const std::uint32_t cells = std::min(64U, problem.cells - word * 64);
-      for (std::uint32_t bit = 0; bit < cells; ++bit) {
+      for (std::uint32_t bit = 0; bit < std::min(64U, count - word * 64); ++bit) {
         const std::uint32_t i = word * 64 + bit;
-        const std::uint32_t ahead = problem.cell[std::min(i + kAhead, problem.cells - 1)];
+        const std::uint32_t ahead = cells[std::min(i + kAhead, count - 1)];
         __builtin_prefetch(memory_.regressors.row(ahead).data());
-        for (const auto& entry : memory_.regressors.row(problem.cell[i])) {
+        for (const auto& entry : memory_.regressors.row(cells[i])) {
           auto& column = open[entry.column];
           to[column.next++] = (static_cast<Key>(entry.place) << kCellBits) | static_cast<Key>(i);
           column.entries |= std::uint64_t{1} << bit;
         }
       }
       for (std::uint32_t column = 0; column < columns; ++column) {
-        problem.entries[std::size_t{column} * problem.words + word] = open[column].entries;
+        many.entries[std::size_t{column} * many.words + word] = open[column].entries;
         open[column].entries = 0;
       }
     }
@@ -669,7 +676,7 @@ class Growth {
       double weight = 0;
       double squares = 0;
       for (std::uint32_t i = 0; i < count; ++i) {
-        const auto who = static_cast<std::uint32_t>(keys[i]) & kCellMask;
+        const std::uint32_t who = member_of(keys[i]);
         const double off = problem.y[who] - mean;
         weight += problem.share[who].weight;
         squares += problem.share[who].weight * off * off;
@@ -721,9 +728,9 @@ class Growth {
     return true;
   }
 
-  static float value_of(const Regressors::Sorted& sorted, Key key) {
-    return sorted.value[(key >> kCellBits) - 1];
-  }
+  static std::uint32_t member_of(Key key) { return static_cast<std::uint32_t>(key) & kCellMask; }
+  static std::uint32_t place_of(Key key) { return static_cast<std::uint32_t>(key >> kCellBits); }
+  static float value_of(const Regressors::Sorted& sorted, Key key) { return sorted.value[place_of(key) - 1]; }
 
   /// Considers parting the first of `run` from the rest, the first two, and so on up to all `candidates` of
   /// them, which value `beyond` comes after. A split takes W g off the sum of squares, g = d^2 / (w (W - w));
@@ -745,7 +752,7 @@ class Growth {
       Block weights;
       Block sums;
       for (std::uint32_t i = 0; i < kBlock; ++i) {
-        const Share& share = problem.share[static_cast<std::size_t>(run[first + i]) & kCellMask];
+        const Share& share = problem.share[member_of(run[first + i])];
         weight += share.weight;
         sum += share.sum;
         weights[i] = weight;
@@ -776,7 +783,7 @@ class Growth {
       best.column = column;
       best.part.fill(0);
       for (std::uint32_t i = 0; i < length; ++i) {
-        const std::uint32_t member = static_cast<std::uint32_t>(run[i]) & kCellMask;
+        const std::uint32_t member = member_of(run[i]);
         best.part[member / 64] |= std::uint64_t{1} << (member % 64);
       }
     }
@@ -806,7 +813,7 @@ class Growth {
       std::copy_n(mine.begin(), words(problem), set.begin());
       Key* to = order;
       for (const Key entry : listed(problem, column)) {
-        const auto member = static_cast<std::uint32_t>(entry) & kCellMask;
+        const std::uint32_t member = member_of(entry);
         *to = entry;
         to += (set[member / 64] >> (member % 64)) & 1U;
       }
@@ -852,7 +859,6 @@ class Growth {
     std::uint64_t* const bits = memory_.place_bits.data();
     std::uint32_t* const ranks = memory_.place_ranks.data();
     std::fill_n(bits, place_words, 0);
-    const auto place_of = [](Key key) { return static_cast<std::uint32_t>(key >> kCellBits); };
     for (const Key key : keys) {
       bits[place_of(key) / 64] |= std::uint64_t{1} << (place_of(key) % 64);
     }
@@ -893,8 +899,8 @@ class Growth {
     double sum = 0;
     for (const Key key : keys) {
       if ((value_of(sorted, key) <= threshold) == from_left) {
-        weight += problem.share[static_cast<std::uint32_t>(key) & kCellMask].weight;
-        sum += problem.share[static_cast<std::uint32_t>(key) & kCellMask].sum;
+        weight += problem.share[member_of(key)].weight;
+        sum += problem.share[member_of(key)].sum;
       }
     }
     const double d = sum - weight * (node.sum / node.weight);
@@ -905,7 +911,7 @@ class Growth {
       best.weight = weight;
       best.part.fill(0);
       for (const Key key : keys) {
-        const std::uint32_t i = static_cast<std::uint32_t>(key) & kCellMask;
+        const std::uint32_t i = member_of(key);
         const bool part = (value_of(sorted, key) <= threshold) == from_left;
         best.part[i / 64] |= std::uint64_t{part ? 1U : 0U} << (i % 64);
       }
