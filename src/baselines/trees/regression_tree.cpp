@@ -27,6 +27,11 @@ constexpr std::uint32_t kBitmapWordsPerEntry = 4;
 // Labels lie near, a cell's places far: so many entries of a column are looked at in the time of one of
 // these.
 constexpr std::size_t kEntriesPerPlace = 4;
+// y is sparse where at most one cell in so many has another than 0.
+constexpr std::uint32_t kSparseOneIn = 2;
+// A weight that fits in rest_, where it stands above the bit kMarked: y is not 0.
+constexpr std::uint32_t kMostTimes = 32767;
+constexpr std::uint32_t kMarked = 1;
 
 bool goes_right(std::uint32_t place, std::uint32_t cut, bool background_right) {
   return place == 0 ? background_right : place > cut;
@@ -78,6 +83,8 @@ TreeGrower::TreeGrower(const Regressors& regressors)
       listed_(regressors.cells()),
       aside_(regressors.cells()),
       entry_(regressors.cells() + 1),
+      rest_(regressors.cells()),
+      marked_(regressors.cells() + 1),
       bits_(regressors.cells() / 64 + 2),
       subtree_(std::make_unique<SubtreeGrower>(regressors)) {
   columns_.resize(regressors.columns());
@@ -117,6 +124,14 @@ std::uint32_t TreeGrower::grow(std::span<const double> y, std::span<const std::u
     root.weight += times;
     root.sum += times * y[cell];
     root.squares += times * y[cell] * y[cell];
+  }
+  sparse_ = !options.random_thresholds && root.not_zero <= root.cells / kSparseOneIn &&
+            std::ranges::max(weight) <= kMostTimes;
+  if (sparse_) {
+    for (std::uint32_t cell = 0; cell < regressors_.cells(); ++cell) {
+      const std::uint32_t mark = weight[cell] != 0 && y[cell] != 0 ? kMarked : 0;
+      rest_[cell] = static_cast<std::uint16_t>(weight[cell] << 1 | mark);
+    }
   }
   std::fill_n(constant_.begin(), constant_words_, 0);
   grow_from<true>(root, 0, -1);
@@ -306,18 +321,11 @@ TreeGrower::Best TreeGrower::find_split(const Node& node, std::uint64_t* constan
       --known;
       continue;
     }
-    bool is_constant = false;
-    if (kWeighted && !node.has_list) {
-      const std::uint32_t count = collect_left(node, column);
-      const std::uint32_t* const cells = left_[column].cell.data();
-      is_constant = !evaluate<kWeighted>(
-          node, column, count, [&](std::uint32_t i) { return cells[i]; }, best);
-    } else {
-      const std::uint32_t count = collect(node, column);
-      const std::uint32_t* const cells = regressors_.sorted(column).cell;
-      is_constant = !evaluate<kWeighted>(
-          node, column, count, [&](std::uint32_t i) { return cells[entries_[i]]; }, best);
-    }
+    const bool by_left = kWeighted && !node.has_list;
+    const std::uint32_t count = !by_left  ? collect(node, column)
+                                : sparse_ ? collect_left<true>(node, column)
+                                          : collect_left<false>(node, column);
+    const bool is_constant = !evaluate<kWeighted>(node, column, count, best);
     if (is_constant) {
       constant[column / 64] |= bit;
     } else {
@@ -341,30 +349,49 @@ TreeGrower::Best TreeGrower::find_split(const Node& node, std::uint64_t* constan
   return best;
 }
 
-/// collect() for a node without a list, in a forest. Such nodes lie one within the other, so that what was
-/// there the last time is all that need be looked at.
+/// collect() for a node without a list, in a forest; where y is sparse mark(), too. Such nodes lie one within
+/// the other, so that what was there the last time is all that need be looked at.
+template <bool kSparse>
 std::uint32_t TreeGrower::collect_left(const Node& node, std::uint32_t column) {
   const auto& sorted = regressors_.sorted(column);
   auto& left = left_[column];
-  if (has_left_[column] == 0) {
+  const bool is_new = has_left_[column] == 0;
+  if (is_new) {
     has_left_[column] = 1;
-    left.place.resize(sorted.count);
-    left.cell.resize(sorted.count);
-    std::iota(left.place.begin(), left.place.end(), 0U);
-    std::copy_n(sorted.cell, sorted.count, left.cell.begin());
+    left.place.resize(sorted.count + 1);
     left.count = sorted.count;
   }
   const std::uint8_t* const label = label_.data();
+  const std::uint16_t* const rest = rest_.data();
   std::uint32_t* const places = left.place.data();
-  std::uint32_t* const cells = left.cell.data();
-  const std::uint8_t wanted = node.label;
+  Marked* const marked = marked_.data();
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < left.count; ++i) {
-    const std::uint32_t cell = cells[i];
-    places[count] = places[i];
-    cells[count] = cell;
-    count += label[cell] == wanted ? 1 : 0;
+  std::uint32_t marked_count = 0;
+  std::uint32_t weight = 0;
+  const auto look_at = [&](std::uint32_t place) {  // without branches: they are hard to foresee
+    const std::uint32_t cell = sorted.cell[place];
+    places[count] = place;
+    if constexpr (kSparse) {
+      const std::uint32_t its = rest[cell];
+      marked[marked_count] = {.entry = count, .before = weight};
+      marked_count += its & kMarked;
+      weight += its >> 1;
+      count += its != 0 ? 1 : 0;
+    } else {
+      count += label[cell] == node.label ? 1 : 0;
+    }
+  };
+  if (is_new) {
+    for (std::uint32_t i = 0; i < left.count; ++i) {
+      look_at(i);
+    }
+  } else {
+    for (std::uint32_t i = 0; i < left.count; ++i) {
+      look_at(places[i]);
+    }
   }
+  marked_count_ = marked_count;
+  marked_weight_ = weight;
   left.count = count;
   entries_ = places;
   return count;
@@ -433,15 +460,24 @@ void TreeGrower::sort_entries(std::uint32_t count, std::uint32_t places) {
 /// on that side less w times the node's mean. Both sides have the same d^2, so entries above the background
 /// are summed from the greatest down, those below it from the least up, and the background's own sum is never
 /// needed.
-template <bool kWeighted, typename CellOf>
-bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t count, const CellOf& cell_of,
-                          Best& best) {
+template <bool kWeighted>
+bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best) {
   const auto& sorted = regressors_.sorted(column);
   const std::uint32_t* const entry = entries_;
   if (count == 0) {
     return false;
   }
   const bool has_background = count < node.cells;
+  if constexpr (kWeighted) {
+    if (sparse_ && has_background && sorted.apart) {
+      if (node.has_list) {
+        mark(sorted, count);
+      }
+      if (evaluate_marked(node, column, count, best)) {
+        return true;
+      }
+    }
+  }
   const auto below =
       entry[0] >= sorted.below
           ? 0
@@ -458,7 +494,7 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
   double weight = 0;
   double sum = 0;
   const auto add = [&](std::uint32_t i) {
-    const std::uint32_t cell = cell_of(i);
+    const std::uint32_t cell = sorted.cell[entry[i]];
     if constexpr (kWeighted) {
       weight += share_[cell].weight;
       sum += share_[cell].sum;
@@ -524,6 +560,62 @@ bool TreeGrower::evaluate(const Node& node, std::uint32_t column, std::uint32_t 
     }
   }
   best.gain = best_gain;
+  return true;
+}
+
+/// Finds the entries whose y is not 0: marked_.
+void TreeGrower::mark(const Regressors::Sorted& sorted, std::uint32_t count) {
+  marked_count_ = 0;
+  marked_weight_ = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Share& share = share_[sorted.cell[entries_[i]]];
+    marked_[marked_count_] = {.entry = i, .before = marked_weight_};
+    marked_count_ += share.sum != 0 ? 1 : 0;
+    marked_weight_ += static_cast<std::uint32_t>(share.weight);
+  }
+}
+
+/// evaluate() for a column that has entries above the background only, and a background. Along entries of
+/// equal y the gain is a convex function of the weight of one side, so that the best split is at an end of
+/// such a run (Fayyad and Irani, doi 10.1007/BF00994007): beside an entry whose y is not 0, or between all of
+/// them and the background. False, and nothing is done, where such a split would part equal values.
+bool TreeGrower::evaluate_marked(const Node& node, std::uint32_t column, std::uint32_t count,
+                                 Best& best) const {
+  const double total = node.weight;
+  const double mean = node.sum / total;
+  const auto& sorted = regressors_.sorted(column);
+  double best_gain = best.gain;
+  std::uint32_t first = count;  // the side of the best split has the entries from here on
+  double sum = 0;
+  const auto consider = [&](double weight, std::uint32_t from) {
+    const double d = sum - weight * mean;
+    const double both = weight * (total - weight);
+    if (d * d > best_gain * both) {
+      best_gain = d * d / both;
+      first = from;
+    }
+  };
+  for (std::uint32_t i = marked_count_; i-- > 0;) {
+    const auto [entry, before] = marked_[i];
+    const Share& share = share_[sorted.cell[entries_[entry]]];
+    const double weight = marked_weight_ - before;
+    consider(weight - share.weight, entry + 1);  // of no entry, if it is the last: that gains nothing
+    sum += share.sum;
+    consider(weight, entry);
+  }
+  consider(marked_weight_, 0);
+  if (first == count) {
+    return true;
+  }
+  const float low = first > 0 ? sorted.value[entries_[first - 1]] : sorted.background;
+  const float high = sorted.value[entries_[first]];
+  if (high <= low + kSameValue) {
+    return false;
+  }
+  best.gain = best_gain;
+  best.column = column;
+  best.low = low;
+  best.high = high;
   return true;
 }
 
@@ -605,6 +697,9 @@ void TreeGrower::divide(Node& node, const Best& best, Node& left, Node& right, s
          ++place) {
       const std::uint32_t cell = sorted.cell[*place];
       label_[cell] = new_label;
+      if (sparse_) {
+        rest_[cell] = 0;
+      }
       listed_[fresh.last++] = cell;
     }
   } else {

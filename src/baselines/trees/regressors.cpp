@@ -57,6 +57,8 @@ Regressors::Regressors(std::span<const RegressorColumn> columns, std::uint32_t c
     sorted_[column].cell = cell_.data() + first[column];
     sorted_[column].value = value_.data() + first[column];
     most = std::max(most, sorted_[column].count);
+    sorted_[column].apart = sorted_[column].count > 0 && sorted_[column].below == 0 &&
+                            sorted_[column].value[0] > sorted_[column].background + kSameValue;
   }
   constexpr std::size_t kNarrow = std::numeric_limits<std::uint16_t>::max();
   const auto fill = [&](auto& places) {

@@ -27,6 +27,8 @@ constexpr std::uint32_t kBitmapWordsPerEntry = 4;
 constexpr double kDenseShare = 0.25;
 // Rows of the regressors are asked for so many cells before they are needed.
 constexpr std::uint32_t kAhead = 8;
+// Entries of so few cells are sorted by column one by one; those of more by transposing.
+constexpr std::size_t kOneByOne = 32;
 // A bound of what a column can take is worth its time where there are at most so many entries.
 constexpr std::uint32_t kBounded = 24;
 // What rounding may make of two quantities that are equal.
@@ -54,8 +56,10 @@ template <std::size_t kWords>
 struct Problem {
   static constexpr auto kNobody = static_cast<std::uint32_t>(64 * kWords);
   std::uint32_t cells = 0;
-  std::uint32_t words = kWords;  ///< of a set of its cells
-  std::array<std::uint64_t, kWords> not_zero{};
+  std::uint32_t words = kWords;                                  ///< of a set of its cells
+  std::array<std::uint64_t, kWords> not_zero{};                  ///< those with y other than 0
+  std::uint32_t weight_bits = 0;                                 ///< of the greatest weight
+  std::array<std::array<std::uint64_t, kWords>, 32> with_bit{};  ///< by bit, those whose weight has it
   std::array<Share, kNobody + 1> share{};
   std::array<double, kNobody + 1> y{};
   std::array<std::uint32_t, kNobody + 1> cell{};
@@ -65,6 +69,8 @@ struct Problem {
   void clear() {
     cells = 0;
     not_zero.fill(0);
+    std::fill_n(with_bit.begin(), weight_bits, std::array<std::uint64_t, kWords>{});
+    weight_bits = 0;
   }
   void append(std::uint32_t tree_cell, std::uint32_t number_above, const Share& its_share, double its_y) {
     const std::uint32_t i = cells++;
@@ -73,6 +79,11 @@ struct Problem {
     y[i] = its_y;
     cell[i] = tree_cell;
     not_zero[i / 64] |= std::uint64_t{its_y != 0 ? 1U : 0U} << (i % 64);
+    const auto times = static_cast<std::uint32_t>(its_share.weight);
+    weight_bits = std::max(weight_bits, static_cast<std::uint32_t>(std::bit_width(times)));
+    for (std::uint32_t bit = 0; bit < weight_bits; ++bit) {
+      with_bit[bit][i / 64] |= std::uint64_t{(times >> bit) & 1} << (i % 64);
+    }
   }
 };
 
@@ -134,6 +145,16 @@ std::uint32_t count_bits(const std::uint64_t* words, std::uint32_t count) {
   return bits;
 }
 
+template <std::size_t kWords>
+std::uint32_t count_bits_of_both(const std::array<std::uint64_t, kWords>& first,
+                                 const std::array<std::uint64_t, kWords>& second, std::uint32_t count) {
+  std::uint32_t bits = 0;
+  for (std::uint32_t word = 0; word < count; ++word) {
+    bits += static_cast<std::uint32_t>(std::popcount(first[word] & second[word]));
+  }
+  return bits;
+}
+
 /// 64 rows of 256 bits become 4 times 64 columns of 64 bits.
 void transpose(std::array<FourWords, 64>& rows) {
   std::uint64_t mask = 0x00000000FFFFFFFF;
@@ -159,23 +180,16 @@ struct SubtreeGrower::Memory {
         place_bits(all.cells() / 64 + 2),
         place_ranks(all.cells() / 64 + 2),
         number(all.cells(), kMostCells) {
-    for (std::uint32_t i = 0; i < all.columns(); ++i) {
-      const auto& sorted = all.sorted(i);
-      const bool is_apart =
-          sorted.below == 0 && sorted.count > 0 && sorted.value[0] > sorted.background + kSameValue;
-      apart.push_back(is_apart ? 1 : 0);
-    }
     few.entries.resize(std::size_t{all.bit_words()} * 64);
     many.entries.resize(std::size_t{all.bit_words()} * 64 * kManyWords);
     first.resize(many.entries.size());
-    open.resize(all.columns());
+    next.resize(all.columns());
     all.with_places([&](const auto* places) { keys(places).list.resize(all.columns()); });
   }
 
   /// The entries of the many.
   template <typename Place>
   struct Keys {
-    std::vector<KeyOf<Place>> of_cells;           ///< column after column, ascending by cell; from 1 on
     std::vector<std::vector<KeyOf<Place>>> list;  ///< by column, see Growth::listed
     std::vector<std::uint32_t> has_list;
   };
@@ -184,8 +198,6 @@ struct SubtreeGrower::Memory {
 
   const Regressors& regressors;
   bool dense;
-  std::vector<char>
-      apart;  ///< by column: every entry is greater than the background, and may be split from it
   std::vector<std::uint64_t> allowed;  ///< columns that may be drawn
   std::vector<std::uint32_t> order;    ///< the same in any order
   std::vector<std::uint64_t> maybe;    ///< per waiting node, the allowed columns not known to be constant
@@ -196,13 +208,9 @@ struct SubtreeGrower::Memory {
   std::vector<std::uint16_t> number;  ///< by cell, among the many; nobody's for others
   Problem<1> few;
   Problem<kManyWords> many;
-  std::vector<std::uint32_t> first;  ///< for each word of many.entries, where its keys begin
-  /// A column while entries are written: those of the last 64 cells, and where the next key goes.
-  struct Open {
-    std::uint64_t entries = 0;
-    std::uint32_t next = 0;
-  };
-  std::vector<Open> open;
+  std::vector<std::uint16_t> many_places;  ///< column after column, as many.entries; from 1 on
+  std::vector<std::uint32_t> first;        ///< for each word of many.entries, where its places begin
+  std::vector<std::uint32_t> next;         ///< by column, where its next place is written
   Keys<std::uint16_t> narrow;
   Keys<std::uint32_t> wide;
 };
@@ -231,24 +239,18 @@ class Growth {
     };
     auto& many = memory_.many;
     many.words = static_cast<std::uint32_t>(cells.size() + 63) / 64;
+    fill_entries(cells, many.words, many.entries.data());
     if constexpr (!kDense) {
-      fill_keys(cells);
+      fill_places(cells);
     }
     if (cells.size() <= kFewCells) {
       auto& few = memory_.few;
       number(few);
-      if constexpr (kDense) {
-        fill_entries(few);
-      } else {
-        std::ranges::copy_n(many.entries.begin(), memory_.regressors.columns(), few.entries.begin());
-      }
+      std::ranges::copy_n(many.entries.begin(), memory_.regressors.columns(), few.entries.begin());
       grow_from_root(few, depth);
       return splits_;
     }
     number(many);
-    if constexpr (kDense) {
-      fill_entries(many);
-    }
     for (std::uint32_t i = 0; i < many.cells; ++i) {
       memory_.number[many.cell[i]] = static_cast<std::uint16_t>(i);
     }
@@ -271,65 +273,63 @@ class Growth {
   using Key = KeyOf<Place>;
   using KeyLanes = typename EightLanes<Key>::Type;
 
-  template <std::size_t kWords>
-  void fill_entries(Problem<kWords>& problem) {
-    const std::uint32_t stride = kWords == 1 ? 1 : problem.words;
+  /// The cells' sets of columns, as sets of cells for each column.
+  void fill_entries(std::span<const std::uint32_t> cells, std::uint32_t words, std::uint64_t* entries) {
     const std::uint32_t columns = memory_.regressors.columns();
+    if (!kDense && cells.size() <= kOneByOne) {
+      std::fill_n(entries, columns, 0);
+      for (std::uint32_t i = 0; i < cells.size(); ++i) {
+        for (const auto& entry : memory_.regressors.row(cells[i])) {
+          entries[entry.column] |= std::uint64_t{1} << i;
+        }
+      }
+      return;
+    }
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
     std::array<FourWords, 64> rows;
-    for (std::uint32_t word = 0; word < stride; ++word) {
-      const std::uint32_t cells = std::min(64U, problem.cells - word * 64);
+    for (std::uint32_t word = 0; word < words; ++word) {
+      const std::size_t from = std::size_t{word} * 64;
+      const auto here = cells.subspan(from, std::min<std::size_t>(64, cells.size() - from));
       for (std::uint32_t four = 0; four < bit_words_; four += 4) {
-        for (std::uint32_t i = 0; i < cells; ++i) {
-          __builtin_memcpy(&rows[i], memory_.regressors.entry_bits(problem.cell[word * 64 + i]) + four,
-                           sizeof(FourWords));
+        for (std::uint32_t i = 0; i < here.size(); ++i) {
+          const std::size_t ahead = std::min(from + 64 + i, cells.size() - 1);
+          __builtin_prefetch(memory_.regressors.entry_bits(cells[ahead]) + four);
+          __builtin_memcpy(&rows[i], memory_.regressors.entry_bits(here[i]) + four, sizeof(FourWords));
         }
-        for (std::uint32_t i = cells; i < 64; ++i) {
-          rows[i] = FourWords{};
-        }
+        std::fill(rows.begin() + here.size(), rows.end(), FourWords{});
         transpose(rows);
         for (std::uint32_t lane = 0; lane < 4 && (four + lane) * 64 < columns; ++lane) {
-          std::uint64_t* const to = problem.entries.data() + std::size_t{four + lane} * 64 * stride + word;
+          std::uint64_t* const to = entries + std::size_t{four + lane} * 64 * words + word;
           for (std::uint32_t i = 0; i < 64; ++i) {
-            to[std::size_t{i} * stride] = rows[i][lane];
+            to[std::size_t{i} * words] = rows[i][lane];
           }
         }
       }
     }
   }
 
-  /// The entries of the many and their keys, cell by cell, as the regressors lie in memory.
-  void fill_keys(std::span<const std::uint32_t> cells) {
-    auto& many = memory_.many;
+  /// The places of the many, cell by cell, as the regressors lie in memory, next to each other: a place for
+  /// each cell of a column would not stay in the cache.
+  void fill_places(std::span<const std::uint32_t> cells) {
+    const auto& many = memory_.many;
     const auto count = static_cast<std::uint32_t>(cells.size());
     const std::uint32_t columns = memory_.regressors.columns();
-    // An odd number of lines from column to column, so that they do not compete for the same sets of the
-    // cache.
-    constexpr std::uint32_t kLine = 64 / sizeof(Key);
-    const std::uint32_t stride = (count / kLine | 1U) * kLine + kLine * 2;
-    keys_.of_cells.resize(std::max(keys_.of_cells.size(), std::size_t{columns} * stride));
-    Key* const to = keys_.of_cells.data();
-    auto* const open = memory_.open.data();
+    std::uint32_t* const next = memory_.next.data();
+    std::uint32_t entries = 1;
     for (std::uint32_t column = 0; column < columns; ++column) {
-      open[column] = {.entries = 0, .next = column * stride + 1};
+      next[column] = entries;
+      for (std::uint32_t word = 0; word < many.words; ++word) {
+        const std::size_t at = std::size_t{column} * many.words + word;
+        memory_.first[at] = entries;
+        entries += static_cast<std::uint32_t>(std::popcount(many.entries[at]));
+      }
     }
-    for (std::uint32_t word = 0; word < many.words; ++word) {
-      for (std::uint32_t column = 0; column < columns; ++column) {
-        memory_.first[std::size_t{column} * many.words + word] = open[column].next;
-      }
-      for (std::uint32_t bit = 0; bit < std::min(64U, count - word * 64); ++bit) {
-        const std::uint32_t i = word * 64 + bit;
-        const std::uint32_t ahead = cells[std::min(i + kAhead, count - 1)];
-        __builtin_prefetch(memory_.regressors.row(ahead).data());
-        for (const auto& entry : memory_.regressors.row(cells[i])) {
-          auto& column = open[entry.column];
-          to[column.next++] = (static_cast<Key>(entry.place) << kCellBits) | static_cast<Key>(i);
-          column.entries |= std::uint64_t{1} << bit;
-        }
-      }
-      for (std::uint32_t column = 0; column < columns; ++column) {
-        many.entries[std::size_t{column} * many.words + word] = open[column].entries;
-        open[column].entries = 0;
+    memory_.many_places.resize(std::max(memory_.many_places.size(), std::size_t{entries} + 1));
+    std::uint16_t* const to = memory_.many_places.data();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      __builtin_prefetch(memory_.regressors.row(cells[std::min(i + kAhead, count - 1)]).data());
+      for (const auto& entry : memory_.regressors.row(cells[i])) {
+        to[next[entry.column]++] = entry.place;
       }
     }
   }
@@ -347,7 +347,9 @@ class Growth {
     } else {
       const std::size_t at = std::size_t{column} * problem.words + i / 64;
       const std::uint64_t before = problem.entries[at] & ((std::uint64_t{1} << (i % 64)) - 1);
-      return keys_.of_cells[memory_.first[at] + static_cast<std::uint32_t>(std::popcount(before))];
+      const std::uint16_t place =
+          memory_.many_places[memory_.first[at] + static_cast<std::uint32_t>(std::popcount(before))];
+      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
     }
   }
 
@@ -378,7 +380,7 @@ class Growth {
           few.clear();
           each(problem, node.member,
                [&](std::uint32_t i) { few.append(problem.cell[i], i, problem.share[i], problem.y[i]); });
-          fill_entries(few);
+          fill_entries({few.cell.data(), few.cells}, 1, few.entries.data());
           grow_from_root(few, node.depth);
           continue;
         }
@@ -460,8 +462,12 @@ class Growth {
         });
       } else {
         const std::uint64_t entries = problem.entries[at + word];
-        const Key* const from = keys_.of_cells.data() + memory_.first[at + word] - 1;
-        write([&] { return from[std::popcount(entries & (bits ^ (bits - 1)))]; });
+        const std::uint16_t* const from = memory_.many_places.data() + memory_.first[at + word] - 1;
+        write([&] {
+          const std::uint16_t place = from[std::popcount(entries & (bits ^ (bits - 1)))];
+          return (static_cast<Key>(place) << kCellBits) |
+                 static_cast<Key>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+        });
       }
       to += count;
     }
@@ -515,8 +521,8 @@ class Growth {
     for (std::uint32_t left = count_bits(undrawn, bit_words_); left > 0; --left) {
       const std::uint32_t column = take(undrawn, random_.below(left));
       const bool one = (((first[column / 64] ^ second[column / 64]) >> (column % 64)) & 1) != 0;
-      if (!(one && memory_.apart[column] != 0)) {
-        const auto& sorted = memory_.regressors.sorted(column);
+      const auto& sorted = memory_.regressors.sorted(column);
+      if (!(one && sorted.apart)) {
         const auto value = [&](const std::uint64_t* bits, std::uint32_t i) {
           const bool has_entry = ((bits[column / 64] >> (column % 64)) & 1) != 0;
           return has_entry ? value_of(sorted, key_of(problem, column, i)) : sorted.background;
@@ -646,16 +652,22 @@ class Growth {
     std::array<std::uint64_t, kWords> mine;
     const std::uint64_t* const entries = problem.entries.data() + std::size_t{column} * words(problem);
     std::uint32_t count = 0;
+    std::uint64_t not_zero = 0;
     for (std::uint32_t word = 0; word < words(problem); ++word) {
       mine[word] = entries[word] & node.member[word];
       count += static_cast<std::uint32_t>(std::popcount(mine[word]));
+      not_zero |= mine[word] & problem.not_zero[word];
     }
     if (count == 0) {
       return false;
     }
     const auto& sorted = memory_.regressors.sorted(column);
     const bool has_background = count < node.cells;
-    const bool apart = has_background && memory_.apart[column] != 0;
+    const bool apart = has_background && sorted.apart;
+    if (apart && not_zero == 0 && !tree_.options.random_thresholds) {
+      consider_all(problem, node, column, mine, best);
+      return true;
+    }
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, and once is enough
     std::array<Key, kNobody + kLanes> keys;
     if (count <= kCounted || tree_.options.random_thresholds) {
@@ -726,6 +738,26 @@ class Growth {
     consider_run(above, false);
     consider_run(below, true);
     return true;
+  }
+
+  /// Considers parting a column's entries, all of which have y = 0, from the rest. Of parts of them none
+  /// takes more: g grows with their weight.
+  template <std::size_t kWords>
+  static void consider_all(const Problem<kWords>& problem, const Node<kWords>& node, std::uint32_t column,
+                           const std::array<std::uint64_t, kWords>& mine, Best<kWords>& best) {
+    std::uint64_t times = 0;
+    for (std::uint32_t bit = 0; bit < problem.weight_bits; ++bit) {
+      times += std::uint64_t{count_bits_of_both(mine, problem.with_bit[bit], words(problem))} << bit;
+    }
+    const auto weight = static_cast<double>(times);
+    const double d = weight * (node.sum / node.weight);
+    const double both = weight * (node.weight - weight);
+    if (d * d > best.gain * both) {
+      best.gain = d * d / both;
+      best.column = column;
+      best.weight = weight;
+      best.part = mine;
+    }
   }
 
   static std::uint32_t member_of(Key key) { return static_cast<std::uint32_t>(key) & kCellMask; }

@@ -16,8 +16,6 @@
 
 namespace mgrn::baselines {
 
-/// Values that differ by no more are not split.
-constexpr float kSameValue = 1e-7F;
 /// A node with a variance of y of no more is a leaf.
 constexpr double kPure = std::numeric_limits<double>::epsilon();
 

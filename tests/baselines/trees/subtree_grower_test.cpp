@@ -162,6 +162,54 @@ TEST(SubtreeGrower, GrowsTheTreeThatTryingEverySplitGrows) {
   }
 }
 
+// Deeper down several splits are equally good there, and which is taken is free.
+TEST(SubtreeGrower, GrowsTheSameTopOfTheTreeWhereMostTargetsAreZero) {
+  std::uint64_t seed = 1000;
+  for (const std::uint32_t cells : {20U, 60U, 300U, 1000U, 1500U, 5000U}) {
+    for (const auto& [share, below, ties, zeros] : {std::tuple{0.06, false, 0U, 0.9},
+                                                    {0.06, true, 0U, 0.9},
+                                                    {0.06, false, 4U, 0.9},
+                                                    {0.3, false, 0U, 0.7},
+                                                    {0.3, false, 30U, 0.7},
+                                                    {0.6, true, 0U, 0.95}}) {
+      for (int repeat = 0; repeat < 5; ++repeat) {
+        ++seed;
+        SCOPED_TRACE(std::to_string(cells) + " cells, share " + std::to_string(share) + ", ties " +
+                     std::to_string(ties));
+        base::BufferedPhiloxStream random(seed, 0);
+        Matrix x(9, std::vector<float>(cells, 0.0F));
+        for (auto& column : x) {
+          for (auto& value : column) {
+            if (random.uniform() < share) {
+              value = ties > 0 ? static_cast<float>(1 + random.below(ties))
+                               : static_cast<float>(random.uniform()) - (below ? 0.5F : 0.0F);
+            }
+          }
+        }
+        std::vector<double> y(cells);
+        std::vector<std::uint32_t> weight(cells);
+        // Some are weighted as no draw with replacement ever would: beyond 16 bits, and beyond 8.
+        const std::uint32_t most = repeat == 3 ? 70'000 : repeat == 4 ? 400 : 4;
+        for (std::uint32_t cell = 0; cell < cells; ++cell) {
+          y[cell] = random.uniform() < zeros ? 0 : random.normal() + (repeat % 2);
+          weight[cell] = random.below(most);
+        }
+        const auto regressors = regressors_of(x, std::vector<float>(x.size(), 0.0F));
+        const PlainTree plain(x, y, weight);
+        TreeGrower grower(regressors);
+        double expected = 0;
+        for (std::size_t depth = 0; depth < std::min<std::size_t>(cells < 1000 ? 1 : 3, plain.drop().size());
+             ++depth) {
+          expected += plain.drop()[depth];
+          std::vector<double> drop(x.size());
+          grower.grow(y, weight, {.max_columns = 9, .max_depth = static_cast<int>(depth) + 1}, random, drop);
+          EXPECT_NEAR(std::accumulate(drop.begin(), drop.end(), 0.0), expected, 1e-9 * expected);
+        }
+      }
+    }
+  }
+}
+
 double chi_square(const std::vector<std::uint32_t>& count) {
   const double mean = std::accumulate(count.begin(), count.end(), 0.0) / static_cast<double>(count.size());
   double sum = 0;

@@ -90,22 +90,28 @@ class TreeGrower {
  private:
   struct Node;
   struct Best;
-  /// What is left of a column: the first `count` of both.
+  /// What is left of a column: the first `count` of its places.
   struct Left {
     std::vector<std::uint32_t> place;  ///< in Regressors::sorted
-    std::vector<std::uint32_t> cell;
     std::uint32_t count = 0;
+  };
+  /// An entry whose y is not 0, and the weight of those before it.
+  struct Marked {
+    std::uint32_t entry = 0;
+    std::uint32_t before = 0;
   };
   template <bool kWeighted>
   void grow_from(Node node, std::size_t frame, std::int32_t kept);
   template <bool kWeighted>
   Best find_split(const Node& node, std::uint64_t* constant);
   std::uint32_t collect(const Node& node, std::uint32_t column);
+  template <bool kSparse>
   std::uint32_t collect_left(const Node& node, std::uint32_t column);
   void sort_entries(std::uint32_t count, std::uint32_t places);
-  template <bool kWeighted, typename CellOf>
-  bool evaluate(const Node& node, std::uint32_t column, std::uint32_t count, const CellOf& cell_of,
-                Best& best);
+  template <bool kWeighted>
+  bool evaluate(const Node& node, std::uint32_t column, std::uint32_t count, Best& best);
+  void mark(const Regressors::Sorted& sorted, std::uint32_t count);
+  bool evaluate_marked(const Node& node, std::uint32_t column, std::uint32_t count, Best& best) const;
   void label_part(const Node& node, const Best& best, std::span<const std::uint32_t> apart,
                   std::uint8_t new_label);
   template <bool kWeighted>
@@ -128,7 +134,12 @@ class TreeGrower {
   std::vector<std::uint32_t> entry_;
   const std::uint32_t* entries_ = nullptr;  ///< places of one column's entries in a node, ascending
   std::vector<Share> share_;                ///< of a forest's cells
-  std::vector<Left> left_;                  ///< by column, see collect_left
+  bool sparse_ = false;                     ///< most of them have y = 0
+  std::vector<std::uint16_t> rest_;  ///< of sparse ones in no list and no leaf, see kMarked; 0 of others
+  std::vector<Marked> marked_;       ///< in entries_, the first marked_count_
+  std::uint32_t marked_count_ = 0;
+  std::uint32_t marked_weight_ = 0;  ///< of all entries
+  std::vector<Left> left_;           ///< by column, see collect_left
   std::vector<std::uint8_t> has_left_;
   std::vector<std::uint64_t> bits_;
   std::unique_ptr<SubtreeGrower> subtree_;

@@ -12,6 +12,9 @@
 
 namespace mgrn::baselines {
 
+/// Values that differ by no more are not split.
+constexpr float kSameValue = 1e-7F;
+
 /// One regressor as the dataset has it: entries ascending by cell, all other cells have `background`.
 struct RegressorColumn {
   std::span<const std::uint32_t> cell;
@@ -37,6 +40,7 @@ class Regressors {
     std::uint32_t count = 0;
     std::uint32_t below = 0;  ///< of these, smaller than the background
     float background = 0;
+    bool apart = false;  ///< every entry is greater than the background, and may be split from it
   };
   const Sorted& sorted(std::uint32_t column) const { return sorted_[column]; }
   /// Entries of a column, on average over the columns.
