@@ -973,11 +973,17 @@ inline std::uint32_t grow_plain(Memory& memory, const Work& work, const Place* p
 }
 
 #if defined(__x86_64__)
+// A sanitizer's compiler takes many minutes for all in one function.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MGRN_FLATTEN
+#else
+#define MGRN_FLATTEN , flatten
+#endif
 // All that is called is compiled here for the wider instructions; none of them rounds otherwise.
 template <bool kDense, typename Memory, typename Place>
-__attribute__((target("avx2,bmi,bmi2,popcnt"), flatten)) std::uint32_t grow_wide(Memory& memory,
-                                                                                 const Work& work,
-                                                                                 const Place* places) {
+__attribute__((target("avx2,bmi,bmi2,popcnt") MGRN_FLATTEN)) std::uint32_t grow_wide(Memory& memory,
+                                                                                     const Work& work,
+                                                                                     const Place* places) {
   return grow_plain<kDense>(memory, work, places);
 }
 #endif
