@@ -84,7 +84,7 @@ TreeGrower::TreeGrower(const Regressors& regressors)
       aside_(regressors.cells()),
       entry_(regressors.cells() + 1),
       rest_(regressors.cells()),
-      marked_(regressors.cells() + 1),
+      marked_(regressors.cells()),
       bits_(regressors.cells() / 64 + 2),
       subtree_(std::make_unique<SubtreeGrower>(regressors)) {
   columns_.resize(regressors.columns());
@@ -358,7 +358,7 @@ std::uint32_t TreeGrower::collect_left(const Node& node, std::uint32_t column) {
   const bool is_new = has_left_[column] == 0;
   if (is_new) {
     has_left_[column] = 1;
-    left.place.resize(sorted.count + 1);
+    left.place.resize(sorted.count);
     left.count = sorted.count;
   }
   const std::uint8_t* const label = label_.data();

@@ -324,7 +324,7 @@ class Growth {
         entries += static_cast<std::uint32_t>(std::popcount(many.entries[at]));
       }
     }
-    memory_.many_places.resize(std::max(memory_.many_places.size(), std::size_t{entries} + 1));
+    memory_.many_places.resize(std::max(memory_.many_places.size(), std::size_t{entries}));
     std::uint16_t* const to = memory_.many_places.data();
     for (std::uint32_t i = 0; i < count; ++i) {
       __builtin_prefetch(memory_.regressors.row(cells[std::min(i + kAhead, count - 1)]).data());
@@ -340,7 +340,7 @@ class Growth {
     if constexpr (kDense) {
       const std::size_t cell = problem.cell[i];
       const Place place = places_[cell * memory_.regressors.columns() + column];
-      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
+      return make_key(place, i);
     } else if constexpr (kWords == 1) {
       return (key_of(memory_.many, column, problem.above[i]) & ~static_cast<Key>(kCellMask)) |
              static_cast<Key>(i);
@@ -349,7 +349,7 @@ class Growth {
       const std::uint64_t before = problem.entries[at] & ((std::uint64_t{1} << (i % 64)) - 1);
       const std::uint16_t place =
           memory_.many_places[memory_.first[at] + static_cast<std::uint32_t>(std::popcount(before))];
-      return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
+      return make_key(place, i);
     }
   }
 
@@ -465,8 +465,7 @@ class Growth {
         const std::uint16_t* const from = memory_.many_places.data() + memory_.first[at + word] - 1;
         write([&] {
           const std::uint16_t place = from[std::popcount(entries & (bits ^ (bits - 1)))];
-          return (static_cast<Key>(place) << kCellBits) |
-                 static_cast<Key>(word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
+          return make_key(place, word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits)));
         });
       }
       to += count;
@@ -760,6 +759,9 @@ class Growth {
     }
   }
 
+  static Key make_key(std::uint32_t place, std::uint32_t member) {
+    return (static_cast<Key>(place) << kCellBits) | static_cast<Key>(member);
+  }
   static std::uint32_t member_of(Key key) { return static_cast<std::uint32_t>(key) & kCellMask; }
   static std::uint32_t place_of(Key key) { return static_cast<std::uint32_t>(key >> kCellBits); }
   static float value_of(const Regressors::Sorted& sorted, Key key) { return sorted.value[place_of(key) - 1]; }
@@ -869,7 +871,7 @@ class Growth {
       std::size_t to = 0;
       for (std::uint32_t place = sorted.count; place > 0; --place) {
         const std::uint16_t i = memory_.number[sorted.cell[place - 1]];
-        list[to] = (static_cast<Key>(place) << kCellBits) | static_cast<Key>(i);
+        list[to] = make_key(place, i);
         to += i != SubtreeGrower::kMostCells ? 1 : 0;
       }
       list.resize(to);

@@ -269,6 +269,7 @@ TEST(Regressors, ARowHasTheCellsPlacesThatAreNoBackground) {
     columns.add(rising, 0.0F);
     columns.add(std::vector<float>(cells, 2.0F), 0.0F);
     const auto regressors = columns.regressors();
+    regressors.with_places([&](const auto* places) { EXPECT_EQ(sizeof(*places), cells < 65535 ? 2U : 4U); });
     ASSERT_EQ(regressors.has_rows(), cells == 50);
     if (!regressors.has_rows()) {
       continue;

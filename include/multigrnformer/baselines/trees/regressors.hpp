@@ -3,7 +3,7 @@
 // of value, and for each cell its place in that order. Cells without an entry share one value, the column's
 // background, and stay one block: a split search looks at the entries alone and gets the block by
 // subtraction, so that a column of an expression matrix with 95 % zeros costs a twentieth of a dense one.
-// Nothing is approximated; every split between two different values is considered.
+// Nothing is approximated; no split that could be the best is left out.
 #pragma once
 
 #include <cstdint>
