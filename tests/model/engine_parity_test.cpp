@@ -17,26 +17,35 @@ struct Case {
   Shape shape;
   double sharpness = 1;
   double dropout = 0;
+  float inner = 1;  // scales the feed-forward net's first weights, which decide how GELU is computed
 };
+
+// More than what an engine takes forward and back together.
+constexpr int kSamples = 11;
 
 void expect_parity(const Case& at, const std::string& kind, const std::string& isa) {
   const Shape& shape = at.shape;
-  const Samples samples = make_samples(shape, 5, 31);
-  const Parameters parameters = make_parameters(shape, 31, at.sharpness);
+  const Samples samples = make_samples(shape, kSamples, 31);
+  Parameters parameters = make_parameters(shape, 31, at.sharpness);
+  for (const ParameterView& view : parameters.views()) {
+    if (!view.name.ends_with("linear1.weight")) continue;
+    for (float& weight : parameters.values().subspan(view.offset, view.size)) weight *= at.inner;
+  }
   const std::vector<double> values(parameters.values().begin(), parameters.values().end());
   const ReferenceStep exact = reference_step(shape, values, samples.batch(), at.dropout);
   const auto engine = make_engine(shape, 16, {kind, isa, at.dropout});
   const std::string where = engine->name() + " N " + std::to_string(shape.cells) + " width " +
                             std::to_string(shape.width) + " heads " + std::to_string(shape.heads) +
                             " layers " + std::to_string(shape.layers) + " sharpness " +
-                            std::to_string(at.sharpness) + " dropout " + std::to_string(at.dropout);
+                            std::to_string(at.sharpness) + " dropout " + std::to_string(at.dropout) +
+                            " inner " + std::to_string(at.inner);
   std::vector<float> gradient(values.size());
   const StepStatistics statistics = engine->gradient(parameters, samples.batch(), gradient);
   EXPECT_NEAR(statistics.loss, exact.loss, 2e-5 * at.sharpness) << where;
   EXPECT_EQ(statistics.live_hidden, exact.live_hidden) << where;
   if (at.dropout == 0) {
-    std::vector<float> logits(5);
-    engine->predict(parameters, 5, samples.inputs, logits);
+    std::vector<float> logits(kSamples);
+    engine->predict(parameters, kSamples, samples.inputs, logits);
     EXPECT_LE(test::relative_error(logits, exact.logits), 5e-6 * at.sharpness) << where;
   }
   // Errors are taken against the norm of all encoder gradients where a tensor's own is negligible: the
@@ -73,6 +82,9 @@ std::vector<Case> cases(bool scalar_heads) {
   result.push_back({{.cells = 100, .heads = scalar_heads ? 4 : 2, .hidden = 64}, 1, 0.3});
   result.push_back({{.cells = 300, .heads = scalar_heads ? 4 : 2, .hidden = 64}, 2.0});
   result.push_back({{.cells = 300, .heads = scalar_heads ? 4 : 1, .hidden = 64}, 3.5});
+  for (const float inner : {0.3f, 1.5f, 2.5f, 4.0f, 20.0f}) {
+    result.push_back({.shape = {.cells = 70, .heads = scalar_heads ? 4 : 2, .hidden = 64}, .inner = inner});
+  }
   return result;
 }
 

@@ -37,10 +37,10 @@ struct Constant {
 /// kTokenBlock) entries; entry(j, w, v, s) gives a vector of each.
 template <typename Entry>
 inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
-  Vector zeroth[kMomentRoom];
-  Vector first[kMomentRoom];
+  // mu's and nu's in turn: one address for both.
+  Vector partial[kMomentRoom][2];
   const int room = (terms + 4) / 4 * 4;  // terms + 1, rounded up
-  for (int m = 0; m < room; ++m) zeroth[m] = first[m] = Vector{};
+  for (int m = 0; m < room; ++m) partial[m][0] = partial[m][1] = Vector{};
   // The sums are loaded and stored once for four vectors.
   constexpr int kTogether = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
   const auto add = [&](auto together, int j) {
@@ -48,7 +48,10 @@ inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
     Vector power[kVectors], value[kVectors], step[kVectors];
 #pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) entry(j + u * kLanes, power[u], value[u], step[u]);
-    for (int m = 0; m <= terms; ++m) {
+    Vector(*at)[2] = partial;
+    Vector(*const end)[2] = partial + terms + 1;
+#pragma GCC unroll 2
+    for (; at != end; ++at) {
       Vector a = power[0];
       Vector b = power[0] * value[0];
 #pragma GCC unroll 4
@@ -56,8 +59,8 @@ inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
         a += power[u];
         b = fma(power[u], value[u], b);
       }
-      zeroth[m] += a;
-      first[m] += b;
+      (*at)[0] += a;
+      (*at)[1] += b;
 #pragma GCC unroll 4
       for (int u = 0; u < kVectors; ++u) power[u] *= step[u];
     }
@@ -66,16 +69,46 @@ inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
   for (; j + 4 * kLanes <= count; j += 4 * kLanes) add(Constant<4>{}, j);
   for (; j < count; j += kTogether * kLanes) add(Constant<kTogether>{}, j);
   for (int m = 0; m < room; m += 4) {
-    *reinterpret_cast<Quad*>(mu + m) = sums(zeroth[m], zeroth[m + 1], zeroth[m + 2], zeroth[m + 3]);
-    *reinterpret_cast<Quad*>(nu + m) = sums(first[m], first[m + 1], first[m + 2], first[m + 3]);
+    const auto close = [&](int which) {
+      return sums(partial[m][which], partial[m + 1][which], partial[m + 2][which], partial[m + 3][which]);
+    };
+    *reinterpret_cast<Quad*>(mu + m) = close(0);
+    *reinterpret_cast<Quad*>(nu + m) = close(1);
+  }
+}
+
+/// value[s][u] = sum_m terms[m][s] t[u]^m, m = 0..count-1: Horner's rule on several polynomials and vectors
+/// at once.
+template <int kSeries, int kVectors>
+MGRN_INLINE void evaluate(const float (*terms)[kSeries], int count, const Vector (&t)[kVectors],
+                          Vector (&value)[kSeries][kVectors]) {
+  const float(*at)[kSeries] = terms + count - 1;
+#pragma GCC unroll 4
+  for (int s = 0; s < kSeries; ++s) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) value[s][u] = splat((*at)[s]);
+  }
+#pragma GCC unroll 2
+  while (at != terms) {
+    --at;
+#pragma GCC unroll 4
+    for (int s = 0; s < kSeries; ++s) {
+      const Vector term = splat((*at)[s]);
+#pragma GCC unroll 4
+      for (int u = 0; u < kVectors; ++u) value[s][u] = fma(value[s][u], t[u], term);
+    }
   }
 }
 
 /// Weights of the keys for queries near `centre`: e^(centre k - |centre| key_half) <= 1; padding gets 0.
 inline void key_weights(const Dimensions& d, const float* keys, float centre, float key_half, float* w) {
   const float top = (centre < 0 ? centre : -centre) * key_half;
-  for (int j = 0; j < d.padded; j += kLanes) {
-    store(w + j, exponential(fma(splat(centre), load(keys + j), splat(top))));
+  constexpr int kCount = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
+  for (int j = 0; j < d.padded; j += kCount * kLanes) {
+    Vector score[kCount];
+    MGRN_EACH(u) score[u] = fma(splat(centre), load(keys + j + u * kLanes), splat(top));
+    exponential(score);
+    MGRN_EACH(u) store(w + j + u * kLanes, score[u]);
   }
   clear_padding(w, d);
 }
@@ -205,58 +238,45 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean
         if constexpr (kSeveral) step = near(step);
       },
       d.padded, terms, mu, nu);
-  float z_term[kMaxTerms], a_term[kMaxTerms], zk_term[kMaxTerms], ak_term[kMaxTerms];
+  // Z, its numerator A, and both with keys as a factor.
+  float terms_of[kMaxTerms][2];
+  float terms_with_keys[kMaxTerms][2];
   float kappa = 0.0f;
   for (int m = 0; m < terms; ++m) {
     const float c = exponent.coefficients[m];
-    z_term[m] = c * mu[m];
-    a_term[m] = c * nu[m];
-    zk_term[m] = c * mu[m + 1] * span;  // range / query_scale = span
-    ak_term[m] = c * nu[m + 1] * span;
-    kappa += __builtin_fabsf(z_term[m]);
+    terms_of[m][0] = c * mu[m];
+    terms_of[m][1] = c * nu[m];
+    terms_with_keys[m][0] = c * mu[m + 1] * span;  // range / query_scale = span
+    terms_with_keys[m][1] = c * nu[m + 1] * span;
+    kappa += __builtin_fabsf(terms_of[m][0]);
   }
   const float inverse_scale = 1.0f / panel.query_scale;
   Vector least = splat(__builtin_inff());
-  const auto evaluate = [&](auto together, int i) {
+  // Eight independent chains, and few loads of terms for each.
+  constexpr int kCount = 4;
+  const auto evaluate_at = [&](auto together, int i) {
     constexpr int kVectors = decltype(together)::value;
-    Vector t[kVectors], z[kVectors], a[kVectors], zk[kVectors], ak[kVectors];
+    Vector t[kVectors], sums[2][kVectors];
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) t[u] = (load(q + i + u * kLanes) - panel.query_centre) * inverse_scale;
+    evaluate(terms_of, terms, t, sums);
 #pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
-      t[u] = (load(q + i + u * kLanes) - panel.query_centre) * inverse_scale;
-      z[u] = splat(z_term[terms - 1]);
-      a[u] = splat(a_term[terms - 1]);
-      zk[u] = splat(zk_term[terms - 1]);
-      ak[u] = splat(ak_term[terms - 1]);
-    }
-    for (int m = terms - 2; m >= 0; --m) {
-      const Vector cz = splat(z_term[m]);
-      const Vector ca = splat(a_term[m]);
-      const Vector czk = splat(zk_term[m]);
-      const Vector cak = splat(ak_term[m]);
-#pragma GCC unroll 4
-      for (int u = 0; u < kVectors; ++u) {
-        z[u] = fma(z[u], t[u], cz);
-        a[u] = fma(a[u], t[u], ca);
-        zk[u] = fma(zk[u], t[u], czk);
-        ak[u] = fma(ak[u], t[u], cak);
-      }
-    }
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) {
-      least = at_most(z[u], least);
-      const Vector inverse = 1.0f / z[u];
-      const Vector output = a[u] * inverse;
-      store(mixed + i + u * kLanes, output);
-      store(slope + i + u * kLanes, (ak[u] - output * zk[u]) * inverse);
+      least = at_most(sums[0][u], least);
+      const Vector inverse = 1.0f / sums[0][u];
       store(inverse_total + i + u * kLanes, inverse);
+      store(mixed + i + u * kLanes, sums[1][u] * inverse);
+    }
+    evaluate(terms_with_keys, terms, t, sums);
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
+      const int at = i + u * kLanes;
+      store(slope + at, (sums[1][u] - load(mixed + at) * sums[0][u]) * load(inverse_total + at));
     }
   };
   int i = panel.begin;
-  // As many independent chains as the registers hold.
-  if constexpr (kLanes == 16) {
-    for (; i + 4 * kLanes <= panel.end; i += 4 * kLanes) evaluate(Constant<4>{}, i);
-  }
-  for (; i < panel.end; i += 2 * kLanes) evaluate(Constant<2>{}, i);
+  for (; i + kCount * kLanes <= panel.end; i += kCount * kLanes) evaluate_at(Constant<kCount>{}, i);
+  for (; i < panel.end; i += 2 * kLanes) evaluate_at(Constant<2>{}, i);
   // A non-finite or non-positive Z fails here too.
   const float bottom = smallest(least);
   return bottom > 0.0f && kappa <= kLargestKappa * bottom;
@@ -318,58 +338,44 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
   alignas(16) float tau[kMomentRoom];
   alignas(16) float sigma[kMomentRoom];  // of x o: enters with a minus
   moments(entry, panel.end - panel.begin, terms, tau, sigma);
-  float value_term[kMaxTerms], plain_term[kMaxTerms], by_value_term[kMaxTerms];
+  // Of the value's gradient, and of the key's: what comes with the value as a factor, and the rest.
+  float series[kMaxTerms][3];
   for (int m = 0; m < terms; ++m) {
     const float c = exponent.coefficients[m];
-    value_term[m] = c * tau[m];
-    by_value_term[m] = c * (panel.query_centre * tau[m] + panel.query_scale * tau[m + 1]);
-    plain_term[m] = -c * (panel.query_centre * sigma[m] + panel.query_scale * sigma[m + 1]);
+    series[m][0] = c * tau[m];
+    series[m][1] = c * (panel.query_centre * tau[m] + panel.query_scale * tau[m + 1]);
+    series[m][2] = -c * (panel.query_centre * sigma[m] + panel.query_scale * sigma[m + 1]);
   }
   const Vector centre = splat(panel.key_centre);
   const Vector inverse_span = splat(panel.inverse_span);
-  const auto evaluate = [&](auto together, int j) {
+  const auto evaluate_at = [&](auto together, int j) {
     constexpr int kVectors = decltype(together)::value;
-    Vector step[kVectors], dv[kVectors], plain[kVectors], by_value[kVectors];
+    Vector step[kVectors], sums[3][kVectors];
 #pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
       step[u] = (load(keys + j + u * kLanes) - centre) * inverse_span;
       if constexpr (!kOnly) step[u] = near(step[u]);
-      dv[u] = splat(value_term[terms - 1]);
-      plain[u] = splat(plain_term[terms - 1]);
-      by_value[u] = splat(by_value_term[terms - 1]);
     }
-    for (int m = terms - 2; m >= 0; --m) {
-      const Vector cv = splat(value_term[m]);
-      const Vector cp = splat(plain_term[m]);
-      const Vector cb = splat(by_value_term[m]);
-#pragma GCC unroll 4
-      for (int u = 0; u < kVectors; ++u) {
-        dv[u] = fma(dv[u], step[u], cv);
-        plain[u] = fma(plain[u], step[u], cp);
-        by_value[u] = fma(by_value[u], step[u], cb);
-      }
-    }
+    evaluate(series, terms, step, sums);
 #pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
       const int at = j + u * kLanes;
       const Vector weight = load(w + at);
-      const Vector both = fma(load(values + at), by_value[u], plain[u]);
+      const Vector both = fma(load(values + at), sums[1][u], sums[2][u]);
       if constexpr (kOnly) {
-        store(value_gradient + at, weight * dv[u]);
+        store(value_gradient + at, weight * sums[0][u]);
         store(key_gradient + at, weight * both);
       } else {
-        store(value_gradient + at, fma(weight, dv[u], load(value_gradient + at)));
+        store(value_gradient + at, fma(weight, sums[0][u], load(value_gradient + at)));
         store(key_gradient + at, fma(weight, both, load(key_gradient + at)));
       }
     }
   };
-  // As many independent chains as keep the multipliers busy: three each, and every link waits for the one
-  // before.
+  // As many independent chains as the registers hold: three each, and every link waits for the one before.
+  constexpr int kCount = kLanes == 16 ? 4 : 3;
   int j = 0;
-  if constexpr (kLanes == 16) {
-    for (; j + 4 * kLanes <= d.padded; j += 4 * kLanes) evaluate(Constant<4>{}, j);
-  }
-  for (; j < d.padded; j += 2 * kLanes) evaluate(Constant<2>{}, j);
+  for (; j + kCount * kLanes <= d.padded; j += kCount * kLanes) evaluate_at(Constant<kCount>{}, j);
+  for (; j < d.padded; j += kLanes) evaluate_at(Constant<1>{}, j);
 }
 
 /// Gradients of keys and values of a head that linear_forward computed. rows: kScratchRows of slots.

@@ -9,6 +9,7 @@
 
 #include "model/cpu/attention_moments.hpp"
 #include "model/cpu/attention_quadratic.hpp"
+#include "model/cpu/gelu.hpp"
 #include "model/cpu/token_block.hpp"
 
 namespace mgrn::model::cpu {
@@ -32,7 +33,10 @@ inline RowRange row_range(const Dimensions& d, const float* row) {
 }
 
 inline void subtract(const Dimensions& d, float* row, float middle) {
-  for (int n = 0; n < d.padded; n += kLanes) store(row + n, load(row + n) - middle);
+  for (int n = 0; n < d.padded; n += 2 * kLanes) {
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) store(row + n + u * kLanes, load(row + n + u * kLanes) - middle);
+  }
 }
 
 /// state.qkv -> state.mixed and what the way back needs. Keys and values of scalar heads are centred in
@@ -263,7 +267,8 @@ struct EncoderOf {
       dense(
           w.inner_weight, inner_width, width, second, kTile, cells,
           [&](int o, int) { return splat(w.inner_bias[o]); },
-          [&](int o, int n, Vector value) { store(inner + o * kTile + n, gelu(value)); });
+          [&](int o, int n, Vector value) { store(inner + o * kTile + n, value); });
+      gelu(inner, inner_width, kTile, cells, w.gelu_range);
       const auto outer_start = [&](int o, int) { return splat(w.outer_bias[o]); };
       if (masked) {
         apply_mask(inner, inner_width, cells, mask_words(d, state, begin).inner, blocks, d.dropout_scale);
@@ -301,11 +306,8 @@ struct EncoderOf {
       dense(
           w.inner_weight, inner_width, width, second, kTile, cells,
           [&](int o, int) { return splat(w.inner_bias[o]); },
-          [&](int o, int n, Vector value) {
-            const GeluWithSlope both = gelu_with_slope(value);
-            store(inner + o * kTile + n, both.value);
-            store(slope + o * kTile + n, both.slope);
-          });
+          [&](int o, int n, Vector value) { store(inner + o * kTile + n, value); });
+      gelu_with_slope(inner, slope, inner_width, kTile, cells, w.gelu_range);
       if (masked) {
         const MaskWords words = mask_words(d, state, begin);
         apply_mask(inner, inner_width, cells, words.inner, blocks, d.dropout_scale);

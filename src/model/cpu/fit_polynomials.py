@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the polynomial coefficients of simd_math.hpp and their largest error.
+"""Prints the polynomial coefficients of simd_math.hpp and gelu.hpp, and their largest error.
 
 Weighted least squares, the weights iterated towards the minimax solution (Lawson's method).
 Needs numpy and scipy.
@@ -41,6 +41,23 @@ def normal_distribution():
     return error, np.polynomial.chebyshev.cheb2poly(coefficients)
 
 
+def even_part(function, limit, terms):
+    """function(x) = x p(y), y = 2 x^2 / limit^2 - 1, |x| <= limit; the error is absolute, of x p(y)."""
+    x = limit * np.cos(np.linspace(0, np.pi / 2, 1500))[:-1]
+    basis = np.polynomial.chebyshev.chebvander(2 * (x / limit) ** 2 - 1, terms - 1)
+    error, coefficients = lawson(function(x) / x, basis, x, 100)
+    return error, np.polynomial.chebyshev.cheb2poly(coefficients)
+
+
+def within(terms):
+    """Up to where GELU' - 1/2 has so many terms, and Phi - 1/2 one less, to 6e-8; rounded down."""
+    limit = 1.0
+    while even_part(gelu_slope_less_half, limit + 0.05, terms)[0] < 6e-8 and (
+            even_part(distribution_less_half, limit + 0.05, terms - 1)[0] < 6e-8):
+        limit += 0.05
+    return round(limit, 2)
+
+
 def pieces(function, degree):
     """function on [0, 5.8] as 16 polynomials in u = 15.5 x / 5.8 - i about the nearest whole number i: one row
     of coefficients for each power of u, highest first; the error is absolute."""
@@ -75,3 +92,10 @@ if __name__ == "__main__":
         print(name, "in pieces, error %.2g" % error)
         for row in rows:
             print("  {" + ", ".join("%.9gf" % np.float32(value) for value in row) + "},")
+    for terms in range(6, 14):
+        limit = within(terms)
+        for name, function, count in (("Phi - 1/2", distribution_less_half, terms - 1),
+                                      ("GELU' - 1/2", gelu_slope_less_half, terms)):
+            error, coefficients = even_part(function, limit, count)
+            print("%s on |x| <= %g, error %.2g" % (name, limit, error))
+            print("  {" + ", ".join("%.9gf" % np.float32(value) for value in coefficients[::-1]) + "},")

@@ -24,8 +24,9 @@
 namespace mgrn::model::cpu {
 namespace {
 
-/// Columns of the predictor's weights in its kernels' work space.
-constexpr std::size_t kStripColumns = 32;
+/// Samples that go forward and back together, a multiple of 4: what a sample leaves for its way back is to be
+/// found in a near cache still, and each pass over the predictor's weights is to serve many. Changes no bits.
+constexpr int kMostTogether = 8;
 
 /// Hands out 64-byte aligned pieces of one allocation: first counted with no storage, then placed.
 class Arena {
@@ -68,13 +69,16 @@ class FusedEngine final : public Engine {
         kernels_(kernels),
         dims_(make_dimensions(shape, linear, dropout)),
         dropout_(dropout),
+        micro_batch_(micro_batch),
         rows_((micro_batch + 3) / 4 * 4),
+        together_(std::min(rows_, kMostTogether)),
         columns_(shape.cells * shape.width),
-        flat_stride_((columns_ + 31) / 32 * 32),
+        flat_stride_((columns_ + kFlatPadding - 1) / kFlatPadding * kFlatPadding),
         layout_(shape),
         layer_weights_(static_cast<std::size_t>(shape.layers)),
+        gelu_ranges_(static_cast<std::size_t>(shape.layers * dims_.inner)),
         layer_sums_(static_cast<std::size_t>(shape.layers)),
-        states_(static_cast<std::size_t>(micro_batch) * static_cast<std::size_t>(shape.layers)),
+        states_(static_cast<std::size_t>(together_) * static_cast<std::size_t>(shape.layers)),
         floats_(place(nullptr)),
         panels_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
         plans_(states_.size() * static_cast<std::size_t>(dims_.heads)),
@@ -105,18 +109,17 @@ class FusedEngine final : public Engine {
     const FlushSubnormals mode;
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
-    const int capacity = static_cast<int>(states_.size()) / dims_.layers;
     set_masks(false);
-    for (int first = 0; first < samples; first += capacity) {
-      const int count = std::min(capacity, samples - first);
-      for (int row = 0; row < rows_; ++row) {
+    for (int first = 0; first < samples; first += together_) {
+      const int count = std::min(together_, samples - first);
+      for (int row = 0; row < together_; ++row) {
         if (row < count) {
           encode(row, inputs.subspan(static_cast<std::size_t>(first + row) * sample_size, sample_size));
         } else {
           clear_row(flat_, row);
         }
       }
-      predict_rows(parameters);
+      predict_rows(parameters, 0, together_);
       for (int row = 0; row < count; ++row)
         logits[static_cast<std::size_t>(first + row)] = logit(parameters, row);
     }
@@ -124,20 +127,18 @@ class FusedEngine final : public Engine {
 
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
-    check_micro_batch(shape_, parameters, batch, gradient, static_cast<int>(states_.size()) / dims_.layers,
-                      dropout_ > 0);
+    check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
     require_nothing_pending();
     const StepStatistics statistics = backward(parameters, batch, gradient);
     kernels_.predictor_weight_gradient(rows_, dims_.hidden, columns_, flat_, flat_stride_, hidden_gradient_,
-                                       gradient.data() + predictor_weight().offset);
+                                       predictor_work_, gradient.data() + predictor_weight().offset);
     return statistics;
   }
 
   StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                             FixedPointSum& sum) override {
     rest_.resize(parameters.values().size());
-    check_micro_batch(shape_, parameters, batch, rest_, static_cast<int>(states_.size()) / dims_.layers,
-                      dropout_ > 0);
+    check_micro_batch(shape_, parameters, batch, rest_, micro_batch_, dropout_ > 0);
     if (pending_ == kMostPending) sum_pending(sum);
     if (pending_ == 0) overwrite_ = sum.fresh;
     use_pending(pending_);
@@ -163,12 +164,11 @@ class FusedEngine final : public Engine {
   void visit_heads(const Parameters& parameters, int samples, std::span<const float> inputs,
                    const HeadVisitor& visit) override {
     if (dims_.head_width > 1) return;
-    const int capacity = static_cast<int>(states_.size()) / dims_.layers;
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
     const std::size_t cells = static_cast<std::size_t>(dims_.cells);
-    std::vector<float> logits(static_cast<std::size_t>(capacity));
-    for (int first = 0; first < samples; first += capacity) {
-      const int count = std::min(capacity, samples - first);
+    std::vector<float> logits(static_cast<std::size_t>(together_));
+    for (int first = 0; first < samples; first += together_) {
+      const int count = std::min(together_, samples - first);
       predict(parameters, count,
               inputs.subspan(static_cast<std::size_t>(first) * sample_size,
                              static_cast<std::size_t>(count) * sample_size),
@@ -200,32 +200,34 @@ class FusedEngine final : public Engine {
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
     set_masks(dropout_ > 0);
-    for (int row = 0; row < rows_; ++row) {
-      // Rows of weight 0 are padding: what they hold, even NaN, is not looked at.
-      if (!counts(batch, row)) {
-        clear_row(flat_, row);
-        continue;
-      }
-      const std::size_t r = static_cast<std::size_t>(row);
-      if (dropout_ > 0) fill_masks(row, batch.names[r]);
-      encode(row, batch.inputs.subspan(r * sample_size, sample_size));
-    }
-    predict_rows(parameters);
-    const StepStatistics statistics = loss_and_output_layer(parameters, batch, gradient);
-    kernels_.predictor_flat_gradient(rows_, dims_.hidden, columns_, flat_stride_,
-                                     parameters.values().data() + predictor_weight().offset, hidden_gradient_,
-                                     predictor_work_, flat_gradient_);
     std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
     std::memset(batch_sums_, 0, sums_floats() * sizeof(float));
-    for (int row = 0; row < rows_; ++row) {
-      if (!counts(batch, row)) continue;
-      kernels_.encode_backward(
-          dims_, layer_weights_.data(), row_states(row), input(row), scratch_,
-          flat_gradient_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_),
-          layer_sums_.data());
-      // Closed per sample, so that rounding does not grow with cells times samples.
-      kernels_.drain(sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes, batch_sums_);
+    StepStatistics statistics;
+    clear_head_gradient(gradient);
+    for (int first = 0; first < rows_; first += together_) {
+      const int end = std::min(first + together_, rows_);
+      for (int row = first; row < end; ++row) {
+        // Rows of weight 0 are padding: what they hold, even NaN, is not looked at.
+        if (!counts(batch, row)) {
+          clear_row(flat_, row);
+          continue;
+        }
+        const std::size_t r = static_cast<std::size_t>(row);
+        if (dropout_ > 0) fill_masks(row, batch.names[r]);
+        encode(row, batch.inputs.subspan(r * sample_size, sample_size));
+      }
+      predict_rows(parameters, first, end);
+      for (int row = first; row < end; ++row) head_backward(parameters, batch, row, gradient, statistics);
+      flat_backward(parameters, first, end);
+      for (int row = first; row < end; ++row) {
+        if (!counts(batch, row)) continue;
+        kernels_.encode_backward(dims_, layer_weights_.data(), row_states(row), input(row), scratch_,
+                                 flat_row(flat_gradient_, row % together_), layer_sums_.data());
+        // Closed per sample, so that rounding does not grow with cells times samples.
+        kernels_.drain(sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes, batch_sums_);
+      }
     }
+    statistics.live_hidden = live_units(batch);
     write_encoder_gradient(gradient);
     return statistics;
   }
@@ -248,7 +250,7 @@ class FusedEngine final : public Engine {
     }
     kernels_.predictor_exact_weight_gradient(
         rows_, dims_.hidden, columns_, gradients, flat_stride_, std::ldexp(1.0, sum.scale), overwrite_,
-        sum.values.data() + predictor_weight().offset,
+        predictor_work_, sum.values.data() + predictor_weight().offset,
         sum.largest.data() + sum.largest.size() - static_cast<std::size_t>(pending_));
     pending_ = 0;
     overwrite_ = false;
@@ -272,17 +274,24 @@ class FusedEngine final : public Engine {
     return static_cast<std::size_t>((2 * dims_.width + dims_.inner) * (dims_.padded / kTokenBlock));
   }
   LayerState* row_states(int row) {
-    return states_.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.layers);
+    return states_.data() +
+           static_cast<std::size_t>(row % together_) * static_cast<std::size_t>(dims_.layers);
   }
   float* input(int row) {
-    return inputs_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.width * dims_.padded);
+    return inputs_ +
+           static_cast<std::size_t>(row % together_) * static_cast<std::size_t>(dims_.width * dims_.padded);
+  }
+  float* flat_row(float* rows, int row) const {
+    return rows + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_);
+  }
+  float* hidden_row(float* rows, int row) const {
+    return rows + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.hidden);
   }
   static bool counts(const MicroBatch& batch, int row) {
     return row < batch.samples && batch.weights[static_cast<std::size_t>(row)] != 0.0f;
   }
   void clear_row(float* rows, int row) const {
-    std::memset(rows + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_), 0,
-                static_cast<std::size_t>(flat_stride_) * sizeof(float));
+    std::memset(flat_row(rows, row), 0, static_cast<std::size_t>(flat_stride_) * sizeof(float));
   }
   /// One padded element per weight and lane, so that a layer's tensors lie behind one another.
   std::size_t sums_floats() const { return sums_floats_; }
@@ -296,6 +305,7 @@ class FusedEngine final : public Engine {
     const std::size_t inner = static_cast<std::size_t>(dims_.inner);
     const std::size_t heads = static_cast<std::size_t>(dims_.heads);
     const std::size_t rows = static_cast<std::size_t>(rows_);
+    const std::size_t together = static_cast<std::size_t>(together_);
     const std::size_t lanes = static_cast<std::size_t>(kernels_.lanes);
     for (LayerState& state : states_) {
       state.qkv = arena.take(3 * width * padded);
@@ -311,7 +321,7 @@ class FusedEngine final : public Engine {
       state.scale2 = arena.take(padded);
       state.centre = arena.take(width);
     }
-    inputs_ = arena.take(rows * width * padded);
+    inputs_ = arena.take(together * width * padded);
     scratch_.stream = arena.take(width * padded);
     scratch_.residual = arena.take(width * padded);
     scratch_.mixed_gradient = arena.take(width * padded);
@@ -320,12 +330,14 @@ class FusedEngine final : public Engine {
     scratch_.block = arena.take((3 * inner + 3 * width) * 2 * kTokenBlock);
     scratch_.column = arena.take(width);
     pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));
-    flat_gradient_ = arena.take(rows * static_cast<std::size_t>(flat_stride_));
+    flat_gradient_ = arena.take(together * static_cast<std::size_t>(flat_stride_));
     hidden_ = arena.take(rows * static_cast<std::size_t>(dims_.hidden));
     pending_hidden_gradient_ = arena.take(kMostPending * rows * static_cast<std::size_t>(dims_.hidden));
     use_pending(0);
-    predictor_work_ =
-        arena.take(static_cast<std::size_t>(dims_.hidden) * std::max(rows * lanes, kStripColumns));
+    const std::size_t hidden = static_cast<std::size_t>(dims_.hidden);
+    predictor_work_ = arena.take(
+        std::max({hidden * together * lanes + together * kColumnBlock, hidden * (kLargestStrip + together),
+                  kMostPending * rows * (kLargestStrip + hidden)}));
     prepared_ = arena.take(static_cast<std::size_t>(dims_.layers) * prepared_floats());
     const std::size_t before = arena.used();
     for (int layer = 0; layer < dims_.layers; ++layer) {
@@ -391,26 +403,58 @@ class FusedEngine final : public Engine {
       w.norm1_bias = at(kNorm1Bias);
       w.norm2_weight = at(kNorm2Weight);
       w.norm2_bias = at(kNorm2Bias);
+      std::uint8_t* ranges = gelu_ranges_.data() + layer * dims_.inner;
+      for (int unit = 0; unit < dims_.inner; ++unit) ranges[unit] = gelu_range(inner_bound(w, unit));
+      w.gelu_range = ranges;
     }
+  }
+
+  /// No input of the inner layer's unit is larger: n, a layer norm's output before its scale and shift, has
+  /// length sqrt(width) at most and a mean of zero; what rounding adds to either is allowed for.
+  double inner_bound(const LayerWeights& w, int unit) const {
+    const float* weight = w.inner_weight + unit * dims_.width;
+    double middle = w.inner_bias[unit], mean = 0, squares = 0, total = 0;
+    for (int c = 0; c < dims_.width; ++c) {
+      const double scaled = static_cast<double>(weight[c]) * static_cast<double>(w.norm1_weight[c]);
+      middle += static_cast<double>(weight[c]) * static_cast<double>(w.norm1_bias[c]);
+      mean += scaled / dims_.width;
+      squares += scaled * scaled;
+      total += std::fabs(scaled);
+    }
+    const double across = std::max(0.0, squares - dims_.width * mean * mean);
+    return std::fabs(middle) + std::sqrt(dims_.width * across) + 1e-4 * (total + 1);
+  }
+
+  static std::uint8_t gelu_range(double bound) {
+    std::uint8_t range = 0;
+    // What is not a number is within none.
+    while (range + 1 < kGeluRanges && !(bound <= static_cast<double>(kGeluLimits[range]))) ++range;
+    return range;
   }
 
   void encode(int row, std::span<const float> sample) {
     kernels_.encode(dims_, layer_weights_.data(), row_states(row), sample.data(), positions_.data(),
-                    input(row), scratch_,
-                    flat_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(flat_stride_));
+                    input(row), scratch_, flat_row(flat_, row));
   }
 
-  void predict_rows(const Parameters& parameters) {
+  void predict_rows(const Parameters& parameters, int first, int end) {
     const std::size_t views = layout_.views().size();
     const float* values = parameters.values().data();
-    kernels_.predictor(rows_, dims_.hidden, columns_, flat_, flat_stride_, values + view(views - 4).offset,
-                       values + view(views - 3).offset, predictor_work_, hidden_);
+    kernels_.predictor(end - first, dims_.hidden, columns_, flat_row(flat_, first), flat_stride_,
+                       values + view(views - 4).offset, values + view(views - 3).offset, predictor_work_,
+                       hidden_row(hidden_, first));
+  }
+
+  void flat_backward(const Parameters& parameters, int first, int end) {
+    kernels_.predictor_flat_gradient(end - first, dims_.hidden, columns_, flat_stride_,
+                                     parameters.values().data() + predictor_weight().offset,
+                                     hidden_row(hidden_gradient_, first), predictor_work_, flat_gradient_);
   }
 
   float logit(const Parameters& parameters, int row) const {
     const std::size_t views = layout_.views().size();
     const float* weight = parameters.values().data() + view(views - 2).offset;
-    const float* hidden = hidden_ + static_cast<std::size_t>(row) * static_cast<std::size_t>(dims_.hidden);
+    const float* hidden = hidden_row(hidden_, row);
     // In double: a hundred terms once per sample, and the loss sees no rounding of ours.
     double total = parameters.values()[view(views - 1).offset];
     for (int u = 0; u < dims_.hidden; ++u)
@@ -418,46 +462,51 @@ class FusedEngine final : public Engine {
     return static_cast<float>(total);
   }
 
-  StepStatistics loss_and_output_layer(const Parameters& parameters, const MicroBatch& batch,
-                                       std::span<float> gradient) {
+  /// The gradient of all behind the predictor's large matrix.
+  void clear_head_gradient(std::span<float> gradient) const {
+    const std::size_t begin = view(layout_.views().size() - 3).offset;
+    std::fill(gradient.begin() + static_cast<std::ptrdiff_t>(begin), gradient.end(), 0.0f);
+  }
+
+  /// A row's loss, added to the statistics, and its way back to hidden_gradient_.
+  void head_backward(const Parameters& parameters, const MicroBatch& batch, int row,
+                     std::span<float> gradient, StepStatistics& statistics) {
     const std::size_t views = layout_.views().size();
     const std::size_t units = static_cast<std::size_t>(dims_.hidden);
+    float* hidden_gradient = hidden_row(hidden_gradient_, row);
+    if (!counts(batch, row)) {
+      std::fill_n(hidden_gradient, units, 0.0f);
+      return;
+    }
     const float* weight = parameters.values().data() + view(views - 2).offset;
     float* bias0 = gradient.data() + view(views - 3).offset;
     float* weight2 = gradient.data() + view(views - 2).offset;
     float* bias2 = gradient.data() + view(views - 1).offset;
-    std::fill_n(bias0, units, 0.0f);
-    std::fill_n(weight2, units, 0.0f);
-    *bias2 = 0.0f;
-    StepStatistics statistics;
-    for (int row = 0; row < rows_; ++row) {
-      float* hidden_gradient = hidden_gradient_ + static_cast<std::size_t>(row) * units;
-      if (!counts(batch, row)) {
-        std::fill_n(hidden_gradient, units, 0.0f);
-        continue;
-      }
-      const std::size_t r = static_cast<std::size_t>(row);
-      const LossTerm term = binary_cross_entropy(logit(parameters, row), batch.labels[r], batch.weights[r]);
-      statistics.loss += term.loss;
-      const float slope = static_cast<float>(term.slope);
-      *bias2 += slope;
-      const float* hidden = hidden_ + static_cast<std::size_t>(row) * units;
-      for (std::size_t u = 0; u < units; ++u) {
-        weight2[u] += slope * hidden[u];
-        // Zero only where the unit is off: a NaN unit passes its NaN on.
-        const float unit_gradient = hidden[u] == 0.0f ? 0.0f : slope * weight[u];
-        hidden_gradient[u] = unit_gradient;
-        bias0[u] += unit_gradient;
-      }
-    }
+    const std::size_t r = static_cast<std::size_t>(row);
+    const LossTerm term = binary_cross_entropy(logit(parameters, row), batch.labels[r], batch.weights[r]);
+    statistics.loss += term.loss;
+    const float slope = static_cast<float>(term.slope);
+    *bias2 += slope;
+    const float* hidden = hidden_row(hidden_, row);
     for (std::size_t u = 0; u < units; ++u) {
-      bool live = false;
-      for (int row = 0; row < rows_ && !live; ++row) {
-        live = counts(batch, row) && hidden_[static_cast<std::size_t>(row) * units + u] > 0.0f;
-      }
-      statistics.live_hidden += live ? 1 : 0;
+      weight2[u] += slope * hidden[u];
+      // Zero only where the unit is off: a NaN unit passes its NaN on.
+      const float unit_gradient = hidden[u] == 0.0f ? 0.0f : slope * weight[u];
+      hidden_gradient[u] = unit_gradient;
+      bias0[u] += unit_gradient;
     }
-    return statistics;
+  }
+
+  /// Hidden units that are on for a sample of the micro-batch.
+  std::uint64_t live_units(const MicroBatch& batch) const {
+    std::uint64_t live = 0;
+    for (int u = 0; u < dims_.hidden; ++u) {
+      bool on = false;
+      for (int row = 0; row < rows_ && !on; ++row)
+        on = counts(batch, row) && hidden_row(hidden_, row)[u] > 0.0f;
+      live += on ? 1U : 0U;
+    }
+    return live;
   }
 
   void write_encoder_gradient(std::span<float> gradient) const {
@@ -496,7 +545,7 @@ class FusedEngine final : public Engine {
     const std::size_t narrow = static_cast<std::size_t>(dims_.width * blocks);
     const std::size_t inner = static_cast<std::size_t>(dims_.inner * blocks);
     for (int layer = 0; layer < dims_.layers; ++layer) {
-      const std::size_t state = static_cast<std::size_t>(row * dims_.layers + layer);
+      const std::size_t state = static_cast<std::size_t>(row % together_ * dims_.layers + layer);
       const std::span<std::uint32_t> words(masks_.data() + state * mask_words(), mask_words());
       dropout_mask(sample_name, layer, DropoutSite::attention_output, threshold, dims_.width, blocks,
                    words.first(narrow));
@@ -511,13 +560,16 @@ class FusedEngine final : public Engine {
   const Kernels& kernels_;
   Dimensions dims_;
   double dropout_;
+  int micro_batch_;
   int rows_;         // of the predictor's micro-batch, a multiple of 4
+  int together_;     // rows that go forward and back together, a multiple of 4
   int columns_;      // cells * width
   int flat_stride_;  // columns_ rounded up
   Parameters layout_;
   std::vector<LayerWeights> layer_weights_;
+  std::vector<std::uint8_t> gelu_ranges_;  // [layers][inner]
   std::vector<LayerSums> layer_sums_;
-  std::vector<LayerState> states_;  // [micro_batch][layers]
+  std::vector<LayerState> states_;  // [together][layers]
   std::size_t sums_floats_ = 0;
   float* inputs_ = nullptr;
   Scratch scratch_{};
@@ -556,7 +608,8 @@ std::unique_ptr<Engine> make_fused_engine(const Shape& shape, int micro_batch, c
   }
   // The kernels count values in 32 bits. All else that they multiply is below the bounds of validate().
   const std::int64_t rows = (std::int64_t{micro_batch} + 3) / 4 * 4;
-  const std::int64_t row_values = (std::int64_t{shape.cells} * shape.width + 31) / 32 * 32;
+  const std::int64_t row_values =
+      (std::int64_t{shape.cells} * shape.width + kFlatPadding - 1) / kFlatPadding * kFlatPadding;
   if (rows * row_values > std::numeric_limits<int>::max()) {
     throw base::UsageError({.what = "a micro-batch of such samples would not fit",
                             .file = "train.micro_batch",

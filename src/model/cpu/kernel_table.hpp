@@ -24,11 +24,11 @@ void exponential_array(const float* x, int count, float* y) {
   for (int i = 0; i < count; i += kLanes) store_loose(y + i, exponential(load_loose(x + i)));
 }
 
-void gelu_array(const float* x, int count, float* y, float* derivative) {
-  for (int i = 0; i < count; i += kLanes) {
-    const GeluWithSlope both = gelu_with_slope(load_loose(x + i));
-    store_loose(y + i, both.value);
-    store_loose(derivative + i, both.slope);
+void gelu_array(float* x, int count, std::uint8_t range, float* derivative) {
+  if (derivative == nullptr) {
+    gelu(x, 1, count, count, &range);
+  } else {
+    gelu_with_slope(x, derivative, 1, count, count, &range);
   }
 }
 

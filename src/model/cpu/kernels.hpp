@@ -19,6 +19,11 @@ inline constexpr float kPoolEpsilon = 1e-5f;
 inline constexpr int kTokenBlock = 32;
 /// Room for the lanes of the widest instruction set.
 inline constexpr int kMaxLanes = 16;
+/// Columns that the predictor's kernels take together at most, and a multiple of what each of them takes.
+inline constexpr int kLargestStrip = 32;
+inline constexpr int kFlatPadding = 96;
+/// Columns of all rows, and of a few units, that stay in the first-level cache together.
+inline constexpr int kColumnBlock = 512;
 /// Room for the terms of the longest exponential polynomial.
 inline constexpr int kMaxTerms = 26;
 /// Most panels into which linear-time attention splits a head's queries.
@@ -39,6 +44,11 @@ struct ExponentialPolynomial {
   /// polynomial gets wrong there can add up to 1e-7.
   float far_keys[kRateCount] = {};
 };
+
+/// Polynomials for GELU reach up to these |x|, each with one term more; the range behind them is for any x.
+inline constexpr float kGeluLimits[] = {1.2f, 1.65f, 2.05f, 2.45f, 2.85f, 3.25f, 3.65f, 4.0f};
+inline constexpr int kLeastGeluTerms = 6;
+inline constexpr int kGeluRanges = 9;
 
 struct Dimensions {
   int cells = 0;
@@ -63,6 +73,7 @@ struct LayerWeights {
   const float *inner_weight, *inner_bias, *inner_weight_t;
   const float *outer_weight, *outer_bias, *outer_weight_t;
   const float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias;
+  const std::uint8_t* gelu_range;  ///< [inner]: the place among kGeluLimits of what bounds a unit's input
 };
 
 /// Sums over cells of one layer's weight gradients, in the weights' order, `lanes` floats per element.
@@ -144,21 +155,21 @@ struct Kernels {
   void (*encode_backward)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
                           const Scratch&, const float* flat_gradient, const LayerSums* sums);
   /// hidden[rows][units] = max(0, bias + flat weight^T); each value's sum is independent of the other rows.
-  /// work: [units][rows][lanes].
+  /// work: [units][rows][lanes] and [rows][kColumnBlock].
   void (*predictor)(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,
                     const float* bias, float* work, float* hidden);
-  /// flat_gradient = hidden_gradient weight. work: [units][32].
+  /// flat_gradient = hidden_gradient weight. work: [units][kLargestStrip + rows].
   void (*predictor_flat_gradient)(int rows, int units, int columns, int flat_stride, const float* weight,
                                   const float* hidden_gradient, float* work, float* flat_gradient);
-  /// weight_gradient [units][columns] = hidden_gradient^T flat.
+  /// weight_gradient [units][columns] = hidden_gradient^T flat. work: [rows][kLargestStrip + units].
   void (*predictor_weight_gradient)(int rows, int units, int columns, const float* flat, int flat_stride,
-                                    const float* hidden_gradient, float* weight_gradient);
+                                    const float* hidden_gradient, float* work, float* weight_gradient);
   /// The same float32 values of each pending micro-batch, added to `sum` in fixed point (fixed_point.hpp)
   /// with factor 2^scale; the first addition overwrites where asked to. largest[b]: raised to the largest
-  /// magnitude.
+  /// magnitude. work: as above, for the rows of all micro-batches.
   void (*predictor_exact_weight_gradient)(int rows, int units, int columns, const PendingGradients&,
-                                          int flat_stride, double factor, bool overwrite, std::uint64_t* sum,
-                                          std::uint32_t* largest);
+                                          int flat_stride, double factor, bool overwrite, float* work,
+                                          std::uint64_t* sum, std::uint32_t* largest);
   /// total[i] += part[i], part[i] = 0; lanes are kept.
   void (*drain)(float* part, int count, float* total);
   /// values[i] = sum of the i-th group of lanes.
@@ -176,9 +187,11 @@ struct Kernels {
   /// scratch.qkv_gradient. Padding of qkv repeats the last cell, padding of the gradient is 0.
   void (*attention)(const Dimensions&, const LayerState&, const Scratch&);
   void (*attention_backward)(const Dimensions&, const LayerState&, const Scratch&);
-  /// For tests: exp on [-87.3, 0], and GELU with its derivative, of `count` (a multiple of kMaxLanes) values.
+  /// For tests: exp on [-87.3, 0] of `count` (a multiple of kMaxLanes) values.
   void (*exponential)(const float* x, int count, float* y);
-  void (*gelu)(const float* x, int count, float* y, float* derivative);
+  /// For tests: x = GELU(x), with its derivative where that is not null, of `count` (a multiple of
+  /// kTokenBlock) values within the range's limit. Both give the same values.
+  void (*gelu)(float* x, int count, std::uint8_t range, float* derivative);
 };
 
 const Kernels& baseline_kernels();

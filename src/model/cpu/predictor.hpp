@@ -12,63 +12,80 @@
 namespace mgrn::model::cpu {
 namespace {
 
-// Columns of all rows, and of a few units, that stay in the first-level cache together.
-constexpr int kColumnBlock = 512;
+// Register tiles, as large as what 32 registers hold, or 16: enough sums to keep the multipliers busy, and
+// few loads for each multiply-add.
+constexpr int kForwardUnits = kLanes == 16 ? 4 : 3;
+constexpr int kTileRows = kLanes == 16 ? 8 : 4;  // or units
+constexpr int kTileVectors = kLanes == 16 ? 2 : 3;
 // Columns that the backward passes take at once. Rows of the weights lie pages apart: wider strips meet fewer
 // pages, and the copy of a strip still fits the first-level cache.
-constexpr int kStrip = 32;
-constexpr int kStripVectors = kStrip / kLanes;
-// Rows or units of a register tile: what 32 registers hold, or 16.
-constexpr int kTileRows = kLanes == 16 ? 8 : 4;
+constexpr int kStripVectors = kLanes == 4 ? 2 * kTileVectors : kTileVectors;
+constexpr int kStrip = kStripVectors * kLanes;
+static_assert(kFlatPadding % kStrip == 0 && kStrip <= kLargestStrip);
 
-/// total[unit][row] of `units` units, summed over the columns in their order, block by block.
-template <int kRows, int kUnits>
-inline void predictor_tile(int length, const float* flat, int flat_stride, const float* weight, int columns,
-                           Vector* total, int rows) {
-  Vector sums[kUnits][kRows];
+// With 16 registers a tile takes all of them: what surrounds its loop must stay out of it.
+#if defined(__AVX512F__)
+#define MGRN_TILE __attribute__((always_inline)) inline
+#else
+#define MGRN_TILE __attribute__((noinline))
+#endif
+
+/// total[unit][row] of kUnits units and four rows, summed over the columns in their order, block by block.
+/// flat: [length / kLanes][4] vectors.
+template <int kUnits>
+MGRN_TILE void predictor_tile(int length, const float* flat, const float* weight, int columns, Vector* total,
+                              int rows) {
+  Vector sums[kUnits][4];
 #pragma GCC unroll 4
   for (int u = 0; u < kUnits; ++u) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) sums[u][r] = total[u * rows + r];
+    for (int r = 0; r < 4; ++r) sums[u][r] = total[u * rows + r];
   }
   for (int at = 0; at < length; at += kLanes) {
     Vector w[kUnits];
 #pragma GCC unroll 4
     for (int u = 0; u < kUnits; ++u) w[u] = load_loose(weight + u * columns + at);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const Vector x = load(flat + r * flat_stride + at);
+    for (int r = 0; r < 4; ++r) {
+      const Vector x = load(flat + r * kLanes);
 #pragma GCC unroll 4
       for (int u = 0; u < kUnits; ++u) sums[u][r] = fma(x, w[u], sums[u][r]);
     }
+    flat += 4 * kLanes;
   }
 #pragma GCC unroll 4
   for (int u = 0; u < kUnits; ++u) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) total[u * rows + r] = sums[u][r];
+    for (int r = 0; r < 4; ++r) total[u * rows + r] = sums[u][r];
   }
 }
 
-/// rows is a multiple of 4. lanes: [units][rows] vectors of work space.
+/// rows is a multiple of 4. work: [units][rows] vectors, and [rows][kColumnBlock].
 void predictor(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,
-               const float* bias, float* lanes, float* hidden) {
-  constexpr int kUnits = kLanes == 16 ? 4 : 2;
-  Vector* total = reinterpret_cast<Vector*>(lanes);
+               const float* bias, float* work, float* hidden) {
+  Vector* total = reinterpret_cast<Vector*>(work);
+  float* block = work + units * rows * kLanes;
   for (int i = 0; i < units * rows; ++i) total[i] = Vector{};
   const int whole = columns / kLanes * kLanes;
   for (int begin = 0; begin < whole; begin += kColumnBlock) {
     const int length = begin + kColumnBlock <= whole ? kColumnBlock : whole - begin;
+    // Four rows' vectors beside one another: rows lie pages apart.
+    for (int r = 0; r < rows; ++r) {
+      float* to = block + r / 4 * 4 * length + r % 4 * kLanes;
+      const float* from = flat + r * flat_stride + begin;
+      for (int at = 0; at < length; at += kLanes) store(to + 4 * at, load(from + at));
+    }
     int u = 0;
-    for (; u + kUnits <= units; u += kUnits) {
+    for (; u + kForwardUnits <= units; u += kForwardUnits) {
       for (int r = 0; r < rows; r += 4) {
-        predictor_tile<4, kUnits>(length, flat + r * flat_stride + begin, flat_stride,
-                                  weight + u * columns + begin, columns, total + u * rows + r, rows);
+        predictor_tile<kForwardUnits>(length, block + r * length, weight + u * columns + begin, columns,
+                                      total + u * rows + r, rows);
       }
     }
     for (; u < units; ++u) {
       for (int r = 0; r < rows; r += 4) {
-        predictor_tile<4, 1>(length, flat + r * flat_stride + begin, flat_stride,
-                             weight + u * columns + begin, columns, total + u * rows + r, rows);
+        predictor_tile<1>(length, block + r * length, weight + u * columns + begin, columns,
+                          total + u * rows + r, rows);
       }
     }
   }
@@ -84,39 +101,47 @@ void predictor(int rows, int units, int columns, const float* flat, int flat_str
   }
 }
 
+/// gradient: [units][rows], from the tile's first row on.
 template <int kRows>
-inline void flat_gradient_tile(int units, const float* strip, const float* hidden_gradient, float* result,
+inline void flat_gradient_tile(int rows, int units, const float* strip, const float* gradient, float* result,
                                int stride) {
-  for (int v = 0; v < kStripVectors; v += 2) {
-    Vector total[kRows][2] = {};
+  for (int v = 0; v < kStripVectors; v += kTileVectors) {
+    Vector total[kRows][kTileVectors] = {};
     for (int unit = 0; unit < units; ++unit) {
-      const Vector w0 = load(strip + unit * kStrip + v * kLanes);
-      const Vector w1 = load(strip + unit * kStrip + (v + 1) * kLanes);
+      Vector w[kTileVectors];
+#pragma GCC unroll 4
+      for (int n = 0; n < kTileVectors; ++n) w[n] = load(strip + unit * kStrip + (v + n) * kLanes);
 #pragma GCC unroll 8
       for (int row = 0; row < kRows; ++row) {
-        const Vector g = splat(hidden_gradient[row * units + unit]);
-        total[row][0] = fma(g, w0, total[row][0]);
-        total[row][1] = fma(g, w1, total[row][1]);
+        const Vector g = splat(gradient[unit * rows + row]);
+#pragma GCC unroll 4
+        for (int n = 0; n < kTileVectors; ++n) total[row][n] = fma(g, w[n], total[row][n]);
       }
     }
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      store(result + row * stride + v * kLanes, total[row][0]);
-      store(result + row * stride + (v + 1) * kLanes, total[row][1]);
+#pragma GCC unroll 4
+      for (int n = 0; n < kTileVectors; ++n) store(result + row * stride + (v + n) * kLanes, total[row][n]);
     }
   }
 }
 
 /// flat_gradient [rows][flat_stride] = hidden_gradient weight. rows is a multiple of 4, flat_stride one of
-/// kStrip; strip: [units][kStrip] of work space.
+/// kStrip; work: [units][kLargestStrip + rows].
 void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, const float* weight,
-                             const float* hidden_gradient, float* strip, float* flat_gradient) {
+                             const float* hidden_gradient, float* work, float* flat_gradient) {
+  float* strip = work;                      // [units][kStrip]
+  float* gradient = work + units * kStrip;  // [units][rows]: a tile's values lie beside one another
+  for (int unit = 0; unit < units; ++unit) {
+    for (int r = 0; r < rows; ++r) gradient[unit * rows + r] = hidden_gradient[r * units + unit];
+  }
   for (int at = 0; at < columns; at += kStrip) {
     const int width = at + kStrip <= columns ? kStrip : columns - at;
     for (int unit = 0; unit < units; ++unit) {
       const float* from = weight + unit * columns + at;
       float* to = strip + unit * kStrip;
       if (width == kStrip) {
+#pragma GCC unroll 8
         for (int n = 0; n < kStrip; n += kLanes) store(to + n, load_loose(from + n));
       } else {
         for (int n = 0; n < kStrip; ++n) to[n] = n < width ? from[n] : 0.0f;
@@ -124,34 +149,83 @@ void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, 
     }
     int r = 0;
     for (; r + kTileRows <= rows; r += kTileRows) {
-      flat_gradient_tile<kTileRows>(units, strip, hidden_gradient + r * units,
-                                    flat_gradient + r * flat_stride + at, flat_stride);
+      flat_gradient_tile<kTileRows>(rows, units, strip, gradient + r, flat_gradient + r * flat_stride + at,
+                                    flat_stride);
     }
     for (; r < rows; r += 4) {
-      flat_gradient_tile<4>(units, strip, hidden_gradient + r * units, flat_gradient + r * flat_stride + at,
+      flat_gradient_tile<4>(rows, units, strip, gradient + r, flat_gradient + r * flat_stride + at,
                             flat_stride);
     }
   }
 }
 
-/// The gradient of kUnits units from `first` on, in two vectors of columns, summed over the rows in their
-/// order.
-template <int kUnits>
-__attribute__((always_inline)) inline void weight_gradient_tile(int rows, int units, const float* flat,
-                                                                int flat_stride, const float* hidden_gradient,
-                                                                int first, int column,
-                                                                Vector (&total)[kUnits][2]) {
-#pragma GCC unroll 8
-  for (int u = 0; u < kUnits; ++u) total[u][0] = total[u][1] = Vector{};
-  for (int r = 0; r < rows; ++r) {
-    const Vector x0 = load(flat + r * flat_stride + column);
-    const Vector x1 = load(flat + r * flat_stride + column + kLanes);
-#pragma GCC unroll 8
-    for (int u = 0; u < kUnits; ++u) {
-      const Vector g = splat(hidden_gradient[r * units + first + u]);
-      total[u][0] = fma(g, x0, total[u][0]);
-      total[u][1] = fma(g, x1, total[u][1]);
+/// Copies of what a tile of weight gradients reads, so that it is read in one go: rows of activations, and of
+/// hidden gradients, lie pages apart.
+struct TileOperands {
+  float* flat;      ///< [rows][kStrip], of all micro-batches
+  float* gradient;  ///< tile by tile: [rows][units of the tile]
+};
+inline TileOperands tile_operands(float* work, int rows) {
+  return {work, work + rows * kStrip};
+}
+
+/// Units of the tile that begins at `unit`.
+inline int tile_units(int units, int unit) {
+  return unit + kTileRows <= units ? kTileRows : 1;
+}
+
+/// row: of the first of `rows` rows among the `all` of the operands.
+inline void pack_gradient(const float* hidden_gradient, int rows, int units, int row, int all,
+                          const TileOperands& to) {
+  for (int u = 0, width = 1; u < units; u += width) {
+    width = tile_units(units, u);
+    float* tile = to.gradient + u * all + row * width;
+    for (int r = 0; r < rows; ++r) {
+      for (int n = 0; n < width; ++n) tile[r * width + n] = hidden_gradient[r * units + u + n];
     }
+  }
+}
+
+inline void pack_strip(const float* flat, int flat_stride, int rows, int row, const TileOperands& to) {
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < kStrip; n += kLanes)
+      store(to.flat + (row + r) * kStrip + n, load(flat + r * flat_stride + n));
+  }
+}
+
+/// The gradient of a tile's units in kTileVectors vectors of columns, summed over the rows in their order.
+/// flat: [rows][kStrip], gradient: [rows][kUnits].
+template <int kUnits>
+MGRN_TILE void weight_gradient_tile(int rows, const float* flat, const float* gradient,
+                                    Vector (&result)[kUnits][kTileVectors]) {
+  Vector total[kUnits][kTileVectors];
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kTileVectors; ++n) total[u][n] = Vector{};
+  }
+  // Rows are a multiple of 4.
+  for (int begin = 0; begin < rows; begin += 4) {
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+      Vector value[kTileVectors];
+#pragma GCC unroll 4
+      for (int n = 0; n < kTileVectors; ++n) value[n] = load(flat + r * kStrip + n * kLanes);
+#pragma GCC unroll 8
+      for (int u = 0; u < kUnits; ++u) {
+        const Vector g = splat(gradient[r * kUnits + u]);
+#pragma GCC unroll 4
+        for (int n = 0; n < kTileVectors; ++n) total[u][n] = fma(g, value[n], total[u][n]);
+      }
+    }
+    flat += 4 * kStrip;
+    gradient += 4 * kUnits;
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kTileVectors; ++n) result[u][n] = total[u][n];
   }
 }
 
@@ -160,44 +234,42 @@ inline int lanes_left(int columns, int column) {
   return columns - column < kLanes ? columns - column : kLanes;
 }
 
-/// The tile in the strip at column `at`.
+/// The tile of units from `first` on in the strip at column `at`.
 template <int kUnits>
-inline void float_gradient_tile(int rows, int units, int columns, const float* flat, int flat_stride,
-                                const float* hidden_gradient, int first, int at, float* gradient) {
-  for (int v = 0; v < kStripVectors; v += 2) {
-    Vector total[kUnits][2];
-    weight_gradient_tile<kUnits>(rows, units, flat, flat_stride, hidden_gradient, first, at + v * kLanes,
-                                 total);
+inline void float_gradient_tile(int rows, int columns, const TileOperands& from, int first, int at,
+                                float* gradient) {
+  for (int v = 0; v < kStripVectors; v += kTileVectors) {
+    Vector total[kUnits][kTileVectors];
+    weight_gradient_tile<kUnits>(rows, from.flat + v * kLanes, from.gradient + first * rows, total);
 #pragma GCC unroll 8
     for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const int column = at + (v + half) * kLanes;
+#pragma GCC unroll 4
+      for (int n = 0; n < kTileVectors; ++n) {
+        const int column = at + (v + n) * kLanes;
         const int lanes = lanes_left(columns, column);
         float* to = gradient + (first + u) * columns + column;
         if (lanes == kLanes) {
-          store_loose(to, total[u][half]);
+          store_loose(to, total[u][n]);
         } else {
-          for (int lane = 0; lane < lanes; ++lane) to[lane] = total[u][half][lane];
+          for (int lane = 0; lane < lanes; ++lane) to[lane] = total[u][n][lane];
         }
       }
     }
   }
 }
 
-/// weight_gradient [units][columns] = hidden_gradient^T flat.
+/// weight_gradient [units][columns] = hidden_gradient^T flat. work: [rows][kLargestStrip + units].
 void predictor_weight_gradient(int rows, int units, int columns, const float* flat, int flat_stride,
-                               const float* hidden_gradient, float* weight_gradient) {
+                               const float* hidden_gradient, float* work, float* weight_gradient) {
+  const TileOperands operands = tile_operands(work, rows);
+  pack_gradient(hidden_gradient, rows, units, 0, rows, operands);
   for (int at = 0; at < columns; at += kStrip) {
+    pack_strip(flat + at, flat_stride, rows, 0, operands);
     int u = 0;
-    for (; u + kTileRows <= units; u += kTileRows) {
-      float_gradient_tile<kTileRows>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at,
-                                     weight_gradient);
+    for (; tile_units(units, u) == kTileRows; u += kTileRows) {
+      float_gradient_tile<kTileRows>(rows, columns, operands, u, at, weight_gradient);
     }
-    for (; u < units; ++u) {
-      float_gradient_tile<1>(rows, units, columns, flat, flat_stride, hidden_gradient, u, at,
-                             weight_gradient);
-    }
+    for (; u < units; ++u) float_gradient_tile<1>(rows, columns, operands, u, at, weight_gradient);
   }
 }
 
@@ -226,57 +298,71 @@ inline void to_fixed_point(Vector value, double factor, Longs& first, Longs& sec
 }
 #endif
 
-/// The exact sum's tile at two vectors of columns: `pending` micro-batches added to it, or written over it,
-/// while it stays in registers as far as these reach. most: by micro-batch, the largest magnitudes.
+/// What the tiles of the exact sum have in common.
+struct ExactGradient {
+  int rows;     ///< of a micro-batch
+  int pending;  ///< micro-batches
+  int columns;
+  double factor;
+  bool overwrite;
+  std::uint64_t* sum;  ///< [units][columns]
+  Integers* largest;   ///< [pending]: magnitudes
+};
+
+/// The exact sum's tile at kTileVectors vectors of columns: the pending micro-batches added to it, or written
+/// over it, while it stays in registers as far as these reach.
 template <int kUnits>
-inline void exact_gradient_tile(int rows, int units, int columns, const PendingGradients& pending,
-                                int flat_stride, double factor, bool overwrite, int first, int column,
-                                std::uint64_t* sum, Integers* most) {
+inline void exact_gradient_tile(const ExactGradient& exact, const TileOperands& from, int first, int at,
+                                int v) {
   constexpr int kHalf = kLanes / 2;
-  Longs sums[kUnits][2][2];
-  const std::uint64_t start = static_cast<std::uint64_t>(pending.count) * kBiasLeftOut;
+  const int columns = exact.columns;
+  const int column = at + v * kLanes;
+  Longs sums[kUnits][2 * kTileVectors];
+  const std::uint64_t start = static_cast<std::uint64_t>(exact.pending) * kBiasLeftOut;
 #pragma GCC unroll 8
   for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 4
-    for (int part = 0; part < 4; ++part) {
-      const int begin = column + part * kHalf;
-      const std::uint64_t* from = sum + (first + u) * columns + begin;
+#pragma GCC unroll 8
+    for (int half = 0; half < 2 * kTileVectors; ++half) {
+      const int begin = column + half * kHalf;
+      const std::uint64_t* old = exact.sum + (first + u) * columns + begin;
       Longs before = {};
-      if (!overwrite && begin + kHalf <= columns) {
-        before = *reinterpret_cast<const Longs*>(from);
-      } else if (!overwrite) {
-        for (int lane = 0; begin + lane < columns; ++lane) before[lane] = from[lane];
+      if (!exact.overwrite && begin + kHalf <= columns) {
+        before = *reinterpret_cast<const Longs*>(old);
+      } else if (!exact.overwrite) {
+        for (int lane = 0; begin + lane < columns; ++lane) before[lane] = old[lane];
       }
-      sums[u][part / 2][part % 2] = before + start;
+      sums[u][half] = before + start;
     }
   }
-  const bool two = column + kLanes < columns;
-  for (int b = 0; b < pending.count; ++b) {
-    Vector total[kUnits][2];
-    weight_gradient_tile<kUnits>(rows, units, pending.flat[b], flat_stride, pending.hidden_gradient[b], first,
-                                 column, total);
-    Integers largest = most[b];
+  const float* flat = from.flat + v * kLanes;
+  const float* gradient = from.gradient + first * exact.rows * exact.pending;
+  for (int b = 0; b < exact.pending; ++b) {
+    Vector total[kUnits][kTileVectors];
+    weight_gradient_tile<kUnits>(exact.rows, flat, gradient, total);
+    flat += exact.rows * kStrip;
+    gradient += exact.rows * kUnits;
+    Integers largest = exact.largest[b];
+#pragma GCC unroll 4
+    for (int n = 0; n < kTileVectors; ++n) {
 #pragma GCC unroll 8
-    for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const Integers magnitude = reinterpret_cast<Integers>(total[u][half]) & 0x7FFFFFFF;
-        if (half == 0 || two) largest = magnitude > largest ? magnitude : largest;
+      for (int u = 0; u < kUnits; ++u) {
+        const Integers magnitude = reinterpret_cast<Integers>(total[u][n]) & 0x7FFFFFFF;
+        largest = magnitude > largest ? magnitude : largest;
         Longs low, high;
-        to_fixed_point(total[u][half], factor, low, high);
-        sums[u][half][0] += low;
-        sums[u][half][1] += high;
+        to_fixed_point(total[u][n], exact.factor, low, high);
+        sums[u][2 * n] += low;
+        sums[u][2 * n + 1] += high;
       }
     }
-    most[b] = largest;
+    exact.largest[b] = largest;
   }
 #pragma GCC unroll 8
   for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 4
-    for (int part = 0; part < 4; ++part) {
-      const int begin = column + part * kHalf;
-      std::uint64_t* to = sum + (first + u) * columns + begin;
-      const Longs after = sums[u][part / 2][part % 2];
+#pragma GCC unroll 8
+    for (int half = 0; half < 2 * kTileVectors; ++half) {
+      const int begin = column + half * kHalf;
+      std::uint64_t* to = exact.sum + (first + u) * columns + begin;
+      const Longs after = sums[u][half];
       if (begin + kHalf <= columns) {
         *reinterpret_cast<Longs*>(to) = after;
       } else {
@@ -292,31 +378,41 @@ inline void fetch_ahead(const std::uint64_t* strip) {
   for (int n = 0; n < kStrip; n += 8) __builtin_prefetch(strip + n, 1);
 }
 
-/// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to.
+/// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to. work:
+/// [kMostPending
+/// * rows][kLargestStrip + units].
 void predictor_exact_weight_gradient(int rows, int units, int columns, const PendingGradients& pending,
-                                     int flat_stride, double factor, bool overwrite, std::uint64_t* sum,
-                                     std::uint32_t* largest) {
+                                     int flat_stride, double factor, bool overwrite, float* work,
+                                     std::uint64_t* sum, std::uint32_t* largest) {
   Integers most[kMostPending] = {};
+  const int all = rows * pending.count;
+  const TileOperands operands = tile_operands(work, all);
+  const ExactGradient exact = {.rows = rows,
+                               .pending = pending.count,
+                               .columns = columns,
+                               .factor = factor,
+                               .overwrite = overwrite,
+                               .sum = sum,
+                               .largest = most};
+  for (int b = 0; b < pending.count; ++b) {
+    pack_gradient(pending.hidden_gradient[b], rows, units, b * rows, all, operands);
+  }
   for (int at = 0; at < columns; at += kStrip) {
-    const int end = at + kStrip < columns ? at + kStrip : columns;
+    for (int b = 0; b < pending.count; ++b)
+      pack_strip(pending.flat[b] + at, flat_stride, rows, b * rows, operands);
     int u = 0;
-    for (; u + kTileRows <= units; u += kTileRows) {
+    for (; tile_units(units, u) == kTileRows; u += kTileRows) {
       // The next tile's part lies in as many pages as it has rows, where no hardware would look ahead.
       if (u + 2 * kTileRows <= units) {
         for (int next = u + kTileRows; next < u + 2 * kTileRows; ++next) {
           fetch_ahead(sum + next * columns + at);
         }
       }
-      for (int column = at; column < end; column += 2 * kLanes) {
-        exact_gradient_tile<kTileRows>(rows, units, columns, pending, flat_stride, factor, overwrite, u,
-                                       column, sum, most);
-      }
+      for (int v = 0; v < kStripVectors; v += kTileVectors)
+        exact_gradient_tile<kTileRows>(exact, operands, u, at, v);
     }
     for (; u < units; ++u) {
-      for (int column = at; column < end; column += 2 * kLanes) {
-        exact_gradient_tile<1>(rows, units, columns, pending, flat_stride, factor, overwrite, u, column, sum,
-                               most);
-      }
+      for (int v = 0; v < kStripVectors; v += kTileVectors) exact_gradient_tile<1>(exact, operands, u, at, v);
     }
   }
   for (int b = 0; b < pending.count; ++b) {
@@ -326,6 +422,8 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
     }
   }
 }
+
+#undef MGRN_TILE
 
 }  // namespace
 }  // namespace mgrn::model::cpu

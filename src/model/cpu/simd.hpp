@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#define MGRN_INLINE inline __attribute__((always_inline))
+
 namespace mgrn::model::cpu {
 namespace {
 
@@ -40,6 +42,10 @@ inline Vector load_loose(const float* from) {
 inline void store_loose(float* to, Vector value) {
   *reinterpret_cast<LooseVector*>(to) = value;
 }
+
+// Several vectors go through a function step by step, side by side, where each step waits for the one before:
+// what a processor looks ahead is a few dozen instructions, less than one vector's.
+#define MGRN_EACH(u) _Pragma("GCC unroll 8") for (int u = 0; u < kCount; ++u)
 
 inline Vector splat(float value) {
 #if defined(__AVX512F__)

@@ -7,8 +7,6 @@
 #include "model/cpu/kernels.hpp"
 #include "model/cpu/simd.hpp"
 
-#define MGRN_INLINE inline __attribute__((always_inline))
-
 namespace mgrn::model::cpu {
 namespace {
 
@@ -211,10 +209,14 @@ MGRN_INLINE void layer_norm_backward(const float* gradient, int gradient_stride,
   for (int c = 0; c < width; ++c) {
     Vector weight_sum{};
     Vector bias_sum{};
-    for (int n = 0; n < cells; n += kLanes) {
-      const Vector g = load(gradient + c * gradient_stride + n);
-      weight_sum = fma(g, load(normalised + c * stride + n), weight_sum);
-      bias_sum += g;
+    for (int block = 0; block < cells; block += kTokenBlock) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const int n = block + v * kLanes;
+        const Vector g = load(gradient + c * gradient_stride + n);
+        weight_sum = fma(g, load(normalised + c * stride + n), weight_sum);
+        bias_sum += g;
+      }
     }
     store(weight_sums + c * kLanes, load(weight_sums + c * kLanes) + weight_sum);
     store(bias_sums + c * kLanes, load(bias_sums + c * kLanes) + bias_sum);
