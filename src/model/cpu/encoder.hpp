@@ -299,6 +299,13 @@ struct EncoderOf {
     const auto zero = [](int, int) { return Vector{}; };
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
+      if (const int next = begin + kTile; next < d.padded) {
+        fetch_rows(state.norm2 + next, d.padded, width);
+        fetch_rows(state.norm1 + next, d.padded, width);
+        fetch_rows(state.mixed + next, d.padded, width);
+        fetch_rows(state.scale1 + next, d.padded, 1);
+        fetch_rows(state.scale2 + next, d.padded, 1);
+      }
       layer_norm_backward(scratch.stream + begin, d.padded, width, cells, w.norm2_weight, state.norm2 + begin,
                           d.padded, state.scale2 + begin, third, kTile, sum.norm2_weight, sum.norm2_bias);
       if (masked) copy_rows(third, kTile, width, cells, narrow, kTile);

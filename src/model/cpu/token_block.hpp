@@ -113,8 +113,14 @@ MGRN_INLINE void outer_tile(const float* g, int g_stride, const float* x, int x_
 template <int kOuts>
 MGRN_INLINE void outer_rows(const float* g, int g_stride, const float* x, int x_stride, int ins, int cells,
                             float* weight_sums, float* bias_sums) {
-  outer_tile<kOuts, 2, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
-  int i = 2;
+  int i = 0;
+  if (ins >= 4) {
+    outer_tile<kOuts, 4, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
+    i = 4;
+  } else {
+    outer_tile<kOuts, 2, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
+    i = 2;
+  }
   for (; i + 4 <= ins; i += 4) {
     outer_tile<kOuts, 4, false>(g, g_stride, x + i * x_stride, x_stride, ins, cells, weight_sums + i * kLanes,
                                 bias_sums);
@@ -140,6 +146,15 @@ MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, i
   for (; o < outs; o += 2) {
     outer_rows<2>(g + o * g_stride, g_stride, x, x_stride, ins, cells, weight_sums + o * ins * kLanes,
                   bias_sums + o * kLanes);
+  }
+}
+
+/// A tile's rows, towards the first-level cache: too many short rows for the hardware to follow.
+MGRN_INLINE void fetch_rows(const float* rows, int stride, int count) {
+  constexpr int kLine = 16;
+  for (int row = 0; row < count; ++row) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kTile; n += kLine) __builtin_prefetch(rows + row * stride + n);
   }
 }
 
