@@ -294,7 +294,6 @@ struct EncoderOf {
     float* third = second + width * kTile;
     float* inner = third + width * kTile;  // [inner][kTile] each
     float* slope = inner + inner_width * kTile;
-    float* back = slope + inner_width * kTile;
     const bool masked = state.masks != nullptr;
     const auto zero = [](int, int) { return Vector{}; };
     for (int begin = 0; begin < d.padded; begin += kTile) {
@@ -323,12 +322,12 @@ struct EncoderOf {
       }
       outer(third, kTile, width, inner, kTile, inner_width, cells, sum.outer_weight, sum.outer_bias);
       dense(w.outer_weight_t, inner_width, width, third, kTile, cells, zero, [&](int o, int n, Vector value) {
-        store(back + o * kTile + n, value * load(slope + o * kTile + n));
+        store(slope + o * kTile + n, value * load(slope + o * kTile + n));
       });
-      outer(back, kTile, inner_width, second, kTile, width, cells, sum.inner_weight, sum.inner_bias);
+      outer(slope, kTile, inner_width, second, kTile, width, cells, sum.inner_weight, sum.inner_bias);
       const float* past = masked ? narrow : third;
       dense(
-          w.inner_weight_t, width, inner_width, back, kTile, cells,
+          w.inner_weight_t, width, inner_width, slope, kTile, cells,
           [&](int o, int n) { return load(past + o * kTile + n); },
           [&](int o, int n, Vector value) { store(second + o * kTile + n, value); });
       float* residual = scratch.residual + begin;
