@@ -17,6 +17,7 @@
 
 #include "model/cpu/attention_panels.hpp"
 #include "model/cpu/attention_quadratic.hpp"
+#include "model/cpu/simd_math.hpp"
 
 namespace mgrn::model::cpu {
 namespace {
@@ -42,7 +43,6 @@ inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
   const int room = (terms + 4) / 4 * 4;  // terms + 1, rounded up
   for (int m = 0; m < room; ++m) partial[m][0] = partial[m][1] = Vector{};
   // The sums are loaded and stored once for four vectors.
-  constexpr int kTogether = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
   const auto add = [&](auto together, int j) {
     constexpr int kVectors = decltype(together)::value;
     Vector power[kVectors], value[kVectors], step[kVectors];
@@ -67,7 +67,7 @@ inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
   };
   int j = 0;
   for (; j + 4 * kLanes <= count; j += 4 * kLanes) add(Constant<4>{}, j);
-  for (; j < count; j += kTogether * kLanes) add(Constant<kTogether>{}, j);
+  for (; j < count; j += kSideBySide * kLanes) add(Constant<kSideBySide>{}, j);
   for (int m = 0; m < room; m += 4) {
     const auto close = [&](int which) {
       return sums(partial[m][which], partial[m + 1][which], partial[m + 2][which], partial[m + 3][which]);
@@ -103,7 +103,7 @@ MGRN_INLINE void evaluate(const float (*terms)[kSeries], int count, const Vector
 /// Weights of the keys for queries near `centre`: e^(centre k - |centre| key_half) <= 1; padding gets 0.
 inline void key_weights(const Dimensions& d, const float* keys, float centre, float key_half, float* w) {
   const float top = (centre < 0 ? centre : -centre) * key_half;
-  constexpr int kCount = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
+  constexpr int kCount = kSideBySide;
   for (int j = 0; j < d.padded; j += kCount * kLanes) {
     Vector score[kCount];
     MGRN_EACH(u) score[u] = fma(splat(centre), load(keys + j + u * kLanes), splat(top));

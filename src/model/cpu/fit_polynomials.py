@@ -32,28 +32,24 @@ def exponential():
     return lawson(q, np.stack([r**i for i in range(5)], 1), r**2 / np.exp(r), 400)
 
 
-def normal_distribution():
-    """Phi(x) = 1/2 + x p(y), y = 2 x^2 / 5.2^2 - 1, |x| <= 5.2; the error is absolute."""
-    limit = 5.2
-    x = limit * np.cos(np.linspace(0, np.pi / 2, 3000))[:-1]
-    basis = np.polynomial.chebyshev.chebvander(2 * (x / limit) ** 2 - 1, 13)
-    error, coefficients = lawson(0.5 * erf(x / np.sqrt(2)) / x, basis, x, 300)
-    return error, np.polynomial.chebyshev.cheb2poly(coefficients)
-
-
-def even_part(function, limit, terms):
+def odd_function(function, limit, terms, points=1500, rounds=100):
     """function(x) = x p(y), y = 2 x^2 / limit^2 - 1, |x| <= limit; the error is absolute, of x p(y)."""
-    x = limit * np.cos(np.linspace(0, np.pi / 2, 1500))[:-1]
+    x = limit * np.cos(np.linspace(0, np.pi / 2, points))[:-1]
     basis = np.polynomial.chebyshev.chebvander(2 * (x / limit) ** 2 - 1, terms - 1)
-    error, coefficients = lawson(function(x) / x, basis, x, 100)
+    error, coefficients = lawson(function(x) / x, basis, x, rounds)
     return error, np.polynomial.chebyshev.cheb2poly(coefficients)
+
+
+def normal_distribution():
+    """Phi(x) - 1/2 on |x| <= 5.2."""
+    return odd_function(distribution_less_half, 5.2, 14, points=3000, rounds=300)
 
 
 def within(terms):
     """Up to where GELU' - 1/2 has so many terms, and Phi - 1/2 one less, to 6e-8; rounded down."""
     limit = 1.0
-    while even_part(gelu_slope_less_half, limit + 0.05, terms)[0] < 6e-8 and (
-            even_part(distribution_less_half, limit + 0.05, terms - 1)[0] < 6e-8):
+    while odd_function(gelu_slope_less_half, limit + 0.05, terms)[0] < 6e-8 and (
+            odd_function(distribution_less_half, limit + 0.05, terms - 1)[0] < 6e-8):
         limit += 0.05
     return round(limit, 2)
 
@@ -96,6 +92,6 @@ if __name__ == "__main__":
         limit = within(terms)
         for name, function, count in (("Phi - 1/2", distribution_less_half, terms - 1),
                                       ("GELU' - 1/2", gelu_slope_less_half, terms)):
-            error, coefficients = even_part(function, limit, count)
+            error, coefficients = odd_function(function, limit, count)
             print("%s on |x| <= %g, error %.2g" % (name, limit, error))
             print("  {" + ", ".join("%.9gf" % np.float32(value) for value in coefficients[::-1]) + "},")

@@ -327,7 +327,7 @@ class FusedEngine final : public Engine {
     scratch_.mixed_gradient = arena.take(width * padded);
     scratch_.qkv_gradient = arena.take(3 * width * padded);
     scratch_.rows = arena.take(kScratchRows * slots);
-    scratch_.block = arena.take((3 * inner + 3 * width) * 2 * kTokenBlock);
+    scratch_.block = arena.take((2 * inner + 3 * width) * 2 * kTokenBlock);
     scratch_.column = arena.take(width);
     pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));
     flat_gradient_ = arena.take(together * static_cast<std::size_t>(flat_stride_));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // GELU and its slope, which a step evaluates 16 times per cell and layer, twice. The inner layer's inputs
 // come from a layer norm, whose output has length sqrt(width) at most: so an inner unit's weights bound its
-// values (the engine works the bounds out, once a step), and within a bound few terms of a polynomial do.
-// Coefficients come from fit_polynomials.py; tests/model/simd_math_test.cpp holds the accuracy stated here
-// against double precision.
+// values, whatever the samples are (the engine works the bounds out), and within a bound few terms of a
+// polynomial do. Coefficients come from fit_polynomials.py; tests/model/simd_math_test.cpp holds the accuracy
+// stated here against double precision.
 #pragma once
 
 #include "model/cpu/kernels.hpp"
@@ -107,8 +107,7 @@ inline void gelu_anywhere_with_slope(Vector (&x)[kCount], Vector (&slope)[kCount
 #else
 
 /// result = Phi(x) of the standard normal distribution, errors below 2.5e-7: 1/2 + x p(x^2) on |x| <= 5.2,
-/// where 1e-7 is left of the tail. Without exponential and division it costs half of what the usual forms do,
-/// and a step evaluates it 16 times per cell and layer, twice.
+/// where 1e-7 is left of the tail. Without exponential and division it costs half of what the usual forms do.
 template <int kCount>
 inline void normal_distribution(const Vector (&x)[kCount], Vector (&result)[kCount]) {
   constexpr float kPowers[] = {0.00126851129f, -0.00122149463f, 0.00180012174f, -0.0047890381f,
@@ -248,13 +247,14 @@ inline void bounded_gelu(float limit, float* x, float* slope) {
   }
 }
 
-/// A row of values, a multiple of kTokenBlock.
+/// A row of values, a multiple of kTokenBlock. slope: null where it is not asked for.
 template <int kTerms, bool kWithSlope>
 void gelu_row(float* x, float* slope, int cells) {
-  constexpr int kCount = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
+  constexpr int kCount = kSideBySide;
   for (int n = 0; n < cells; n += kCount * kLanes) {
     if constexpr (kTerms > 0) {
-      bounded_gelu<kTerms, kWithSlope, kCount>(kGeluLimits[kTerms - kLeastGeluTerms], x + n, slope + n);
+      bounded_gelu<kTerms, kWithSlope, kCount>(kGeluLimits[kTerms - kLeastGeluTerms], x + n,
+                                               kWithSlope ? slope + n : nullptr);
     } else {
       Vector values[kCount], slopes[kCount];
       MGRN_EACH(u) values[u] = load(x + n + u * kLanes);

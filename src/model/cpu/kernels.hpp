@@ -48,7 +48,7 @@ struct ExponentialPolynomial {
 /// Polynomials for GELU reach up to these |x|, each with one term more; the range behind them is for any x.
 inline constexpr float kGeluLimits[] = {1.2f, 1.65f, 2.05f, 2.45f, 2.85f, 3.25f, 3.65f, 4.0f};
 inline constexpr int kLeastGeluTerms = 6;
-inline constexpr int kGeluRanges = 9;
+inline constexpr int kGeluRanges = sizeof(kGeluLimits) / sizeof(float) + 1;
 
 struct Dimensions {
   int cells = 0;
@@ -126,7 +126,7 @@ struct Scratch {
   float* mixed_gradient;  ///< [width][padded]
   float* qkv_gradient;    ///< [3 width][padded]
   float* rows;            ///< [kScratchRows][slots]
-  float* block;           ///< [3 inner + 3 width][2 kTokenBlock]
+  float* block;           ///< [2 inner + 3 width][2 kTokenBlock]
   float* column;          ///< [width]
 };
 inline constexpr int kScratchRows = 4;

@@ -378,9 +378,8 @@ inline void fetch_ahead(const std::uint64_t* strip) {
   for (int n = 0; n < kStrip; n += 8) __builtin_prefetch(strip + n, 1);
 }
 
-/// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to. work:
-/// [kMostPending
-/// * rows][kLargestStrip + units].
+/// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to.
+/// work: [pending.count * rows][kLargestStrip + units].
 void predictor_exact_weight_gradient(int rows, int units, int columns, const PendingGradients& pending,
                                      int flat_stride, double factor, bool overwrite, float* work,
                                      std::uint64_t* sum, std::uint32_t* largest) {

@@ -43,11 +43,6 @@ inline void store_loose(float* to, Vector value) {
   *reinterpret_cast<LooseVector*>(to) = value;
 }
 
-// Several vectors go through a function step by step, side by side, where each step waits for the one before:
-// what a processor looks ahead is a few dozen instructions, less than one vector's.
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a variable's name
-#define MGRN_EACH(u) _Pragma("GCC unroll 8") for (int u = 0; u < kCount; ++u)
-
 inline Vector splat(float value) {
 #if defined(__AVX512F__)
   return _mm512_set1_ps(value);

@@ -3,10 +3,18 @@
 // holds the accuracy stated here against double precision.
 #pragma once
 
+#include "model/cpu/kernels.hpp"
 #include "model/cpu/simd.hpp"
 
 namespace mgrn::model::cpu {
 namespace {
+
+// Several vectors go through a function step by step, side by side, where each step waits for the one before:
+// what a processor looks ahead is a few dozen instructions, less than one vector's.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a variable's name
+#define MGRN_EACH(u) _Pragma("GCC unroll 8") for (int u = 0; u < kCount; ++u)
+/// So many of them.
+constexpr int kSideBySide = kTokenBlock / kLanes < 4 ? kTokenBlock / kLanes : 4;
 
 /// x = exp(x) for x <= 0, within 2 ulp; below -87.3 it stays at exp(-87.3), about 1e-38. NaN stays NaN.
 template <int kCount>

@@ -11,7 +11,7 @@ namespace mgrn::model::cpu {
 namespace {
 
 /// Cells that go through a layer's dense parts together, and the stride of a tile's rows. The sums of weight
-/// gradients are loaded and stored once a tile; its three [inner][kTile] buffers stay in the first-level
+/// gradients are loaded and stored once a tile; its two [inner][kTile] buffers stay in the first-level
 /// cache.
 constexpr int kTile = 2 * kTokenBlock;
 
