@@ -89,6 +89,8 @@ configure() {
   host=$(hostname -s)
   user=$(id -un)
   # cred_expire decides how long a requeued job waits before it may start again; two minutes is the default.
+  # ReturnToService=1: a node that was set down stays down until it is resumed. With 2 it comes back as soon as its
+  # slurmd answers anything, and a resume after that is refused.
   cat >"$SLURM_CONF" <<END
 ClusterName=mgrn
 SlurmctldHost=$host(127.0.0.1)
@@ -113,7 +115,7 @@ TmpFS=$root/tmp/%n
 MpiDefault=none
 MaxArraySize=6
 GresTypes=gpu
-ReturnToService=2
+ReturnToService=1
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0
