@@ -40,6 +40,8 @@ struct DrawnSample {
 };
 
 constexpr std::size_t kCacheLine = 64;
+/// Of fetches with nothing between them a processor forgets those that it has no room for.
+constexpr std::size_t kFetchedTogether = 16;
 
 // Into the second-level cache: a sample's lines are more than the first level holds.
 __attribute__((always_inline)) inline void fetch_ahead(const void* address) {
@@ -272,6 +274,7 @@ struct Sampler::State {
     return true;
   }
 
+  /// Which of each gene's values are the cells'; where that takes its time, they are fetched meanwhile.
   void locate(DrawnSample& drawn) const {
     const SamplerKernels& kernels = sampler_kernels();
     drawn.tf_index.resize(drawn.places.size());
@@ -281,14 +284,26 @@ struct Sampler::State {
       drawn.gene_index = drawn.tf_index;
       return;
     }
-    kernels.rank(drawn.tf->cells, drawn.places, drawn.tf_index.data());
-    kernels.rank(drawn.gene->cells, drawn.places, drawn.gene_index.data());
+    const std::span<const std::uint32_t> places = drawn.places;
+    const std::size_t tf_each = drawn.tf->value_bytes(options.atac);
+    const std::size_t gene_each = drawn.gene->value_bytes(options.atac);
+    for (std::size_t first = 0; first < places.size(); first += kFetchedTogether) {
+      const std::size_t count = std::min(kFetchedTogether, places.size() - first);
+      std::uint32_t* const tf_index = drawn.tf_index.data() + first;
+      kernels.rank(drawn.tf->cells, places.subspan(first, count), tf_index);
+      for (std::size_t i = 0; i < count; ++i) fetch_ahead(drawn.tf->values + tf_index[i] * tf_each);
+      std::uint32_t* const gene_index = drawn.gene_index.data() + first;
+      kernels.rank(drawn.gene->cells, places.subspan(first, count), gene_index);
+      for (std::size_t i = 0; i < count; ++i) fetch_ahead(drawn.gene->values + gene_index[i] * gene_each);
+    }
   }
 
-  /// What copy() will read and write.
+  /// What copy() will read and write, and is not yet fetched.
   void fetch(const DrawnSample& drawn, std::span<const float> out) const {
-    fetch_values(*drawn.tf, drawn.tf_index, options.atac);
-    fetch_values(*drawn.gene, drawn.gene_index, options.atac);
+    if (options.pair_cells != PairCells::both) {
+      fetch_values(*drawn.tf, drawn.tf_index, options.atac);
+      fetch_values(*drawn.gene, drawn.gene_index, options.atac);
+    }
     fetch_to_write(out.data(), out.size_bytes());
   }
 

@@ -83,7 +83,8 @@ class Engine {
   virtual StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                                   std::span<float> gradient) = 0;
   /// Adds to `sum` exactly what gradient() followed by add_fixed_point() would, with less traffic: a part may
-  /// wait until finish(), which must come before any other call, with the same sum.
+  /// wait until finish(), which must come before any other call, with the same sum. Until then all calls
+  /// bring the same weights.
   virtual StepStatistics accumulate(const Parameters& parameters, const MicroBatch& batch,
                                     FixedPointSum& sum);
   virtual void finish(FixedPointSum& sum);

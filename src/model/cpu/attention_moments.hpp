@@ -29,48 +29,128 @@ constexpr float kLargestSkew = 2.0f;
 /// Moments of the longest polynomial and one more, rounded up to what is summed together.
 constexpr int kMomentRoom = (kMaxTerms + 4) / 4 * 4;
 
+/// Moments that one pass over the entries sums, and vectors of entries that go side by side: powers wait for
+/// one another. The sums, mu's and nu's, and the powers fill 16 registers.
+constexpr int kMomentsTogether = 6;
+constexpr int kMomentVectors = kSideBySide;
+/// Moments are shared evenly among passes, so that none has less than so many.
+constexpr int kLeastTogether = 3;
+
 template <int kValue>
 struct Constant {
   static constexpr int value = kValue;
 };
 
-/// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `count` (a multiple of
-/// kTokenBlock) entries; entry(j, w, v, s) gives a vector of each.
-template <typename Entry>
-inline void moments(Entry entry, int count, int terms, float* mu, float* nu) {
-  // mu's and nu's in turn: one address for both.
-  Vector partial[kMomentRoom][2];
-  const int room = (terms + 4) / 4 * 4;  // terms + 1, rounded up
-  for (int m = 0; m < room; ++m) partial[m][0] = partial[m][1] = Vector{};
-  // The sums are loaded and stored once for four vectors.
-  const auto add = [&](auto together, int j) {
-    constexpr int kVectors = decltype(together)::value;
-    Vector power[kVectors], value[kVectors], step[kVectors];
+/// Rows that a pass over the entries leaves for the next one.
+struct MomentRows {
+  float* powers;  ///< w_j s_j^m
+  float* steps;   ///< s_j
+};
+
+/// Adds the vectors' powers to mu, and powers times values to nu: first to one another, which leaves fewer
+/// additions for a sum's rounding to come from.
+MGRN_INLINE void add_vectors(const Vector (&power)[kMomentVectors], const float* values, Vector& mu,
+                             Vector& nu) {
+  Vector a = power[0];
+  Vector b = power[0] * load(values);
 #pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) entry(j + u * kLanes, power[u], value[u], step[u]);
-    Vector(*at)[2] = partial;
-    Vector(*const end)[2] = partial + terms + 1;
-#pragma GCC unroll 2
-    for (; at != end; ++at) {
-      Vector a = power[0];
-      Vector b = power[0] * value[0];
+  for (int u = 1; u < kMomentVectors; ++u) {
+    a += power[u];
+    b = fma(power[u], load(values + u * kLanes), b);
+  }
+  mu += a;
+  nu += b;
+}
+
+/// total[m] = sum_j w_j s_j^m and sum_j w_j v_j s_j^m, lane by lane, for the first kCount m: entry(j, w, s)
+/// gives a vector of each.
+template <int kCount, typename Entry>
+MGRN_APART void first_moments(const Entry& entry, const float* values, int entries, const MomentRows& rows,
+                              Vector (*total)[2]) {
+  float* const powers = rows.powers;
+  float* const steps = rows.steps;
+  Vector mu[kCount] = {}, nu[kCount] = {};
+  for (int j = 0; j < entries; j += kMomentVectors * kLanes) {
+    Vector power[kMomentVectors], step[kMomentVectors];
 #pragma GCC unroll 4
-      for (int u = 1; u < kVectors; ++u) {
-        a += power[u];
-        b = fma(power[u], value[u], b);
-      }
-      (*at)[0] += a;
-      (*at)[1] += b;
-#pragma GCC unroll 4
-      for (int u = 0; u < kVectors; ++u) power[u] *= step[u];
+    for (int u = 0; u < kMomentVectors; ++u) {
+      entry(j + u * kLanes, power[u], step[u]);
+      store(steps + j + u * kLanes, step[u]);
     }
-  };
-  int j = 0;
-  for (; j + 4 * kLanes <= count; j += 4 * kLanes) add(Constant<4>{}, j);
-  for (; j < count; j += kSideBySide * kLanes) add(Constant<kSideBySide>{}, j);
-  for (int m = 0; m < room; m += 4) {
+    MGRN_EACH(m) {
+      add_vectors(power, values + j, mu[m], nu[m]);
+#pragma GCC unroll 4
+      for (int u = 0; u < kMomentVectors; ++u) power[u] *= step[u];
+    }
+#pragma GCC unroll 4
+    for (int u = 0; u < kMomentVectors; ++u) store(powers + j + u * kLanes, power[u]);
+  }
+  MGRN_EACH(m) {
+    total[m][0] = mu[m];
+    total[m][1] = nu[m];
+  }
+}
+
+/// The same for the kCount m that follow.
+template <int kCount, bool kLast>
+MGRN_APART void more_moments(const float* values, int entries, const MomentRows& rows, Vector (*total)[2]) {
+  float* const powers = rows.powers;
+  const float* const steps = rows.steps;
+  Vector mu[kCount] = {}, nu[kCount] = {};
+  for (int j = 0; j < entries; j += kMomentVectors * kLanes) {
+    Vector power[kMomentVectors], step[kMomentVectors];
+#pragma GCC unroll 4
+    for (int u = 0; u < kMomentVectors; ++u) {
+      power[u] = load(powers + j + u * kLanes);
+      step[u] = load_once(steps + j + u * kLanes);
+    }
+    MGRN_EACH(m) {
+      add_vectors(power, values + j, mu[m], nu[m]);
+      if (kLast && m + 1 == kCount) break;
+#pragma GCC unroll 4
+      for (int u = 0; u < kMomentVectors; ++u) power[u] *= step[u];
+    }
+    if constexpr (!kLast) {
+#pragma GCC unroll 4
+      for (int u = 0; u < kMomentVectors; ++u) store(powers + j + u * kLanes, power[u]);
+    }
+  }
+  MGRN_EACH(m) {
+    total[m][0] = mu[m];
+    total[m][1] = nu[m];
+  }
+}
+
+/// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `entries` (a multiple of
+/// kTokenBlock) of them; see first_moments for `entry`.
+template <typename Entry>
+inline void moments(const Entry& entry, const float* values, int entries, int terms, const MomentRows& rows,
+                    float* mu, float* nu) {
+  using First = void (*)(const Entry&, const float*, int, const MomentRows&, Vector(*)[2]);
+  using More = void (*)(const float*, int, const MomentRows&, Vector(*)[2]);
+  static constexpr First kFirst[] = {first_moments<3, Entry>, first_moments<4, Entry>,
+                                     first_moments<5, Entry>, first_moments<6, Entry>};
+  static constexpr More kMore[2][4] = {
+      {more_moments<3, false>, more_moments<4, false>, more_moments<5, false>, more_moments<6, false>},
+      {more_moments<3, true>, more_moments<4, true>, more_moments<5, true>, more_moments<6, true>}};
+  static_assert(kLeastTogether == 3 && kMomentsTogether == 6);
+  Vector total[kMomentRoom][2];
+  const int count = terms + 1;
+  const int passes = (count + kMomentsTogether - 1) / kMomentsTogether;
+  for (int pass = 0, done = 0; pass < passes; ++pass) {
+    const int together = (count - done) / (passes - pass);
+    const int which = together - kLeastTogether;
+    if (pass == 0) {
+      kFirst[which](entry, values, entries, rows, total);
+    } else {
+      kMore[pass + 1 == passes ? 1 : 0][which](values, entries, rows, total + done);
+    }
+    done += together;
+  }
+  for (int m = count; m % 4 != 0; ++m) total[m][0] = total[m][1] = Vector{};
+  for (int m = 0; m < count; m += 4) {
     const auto close = [&](int which) {
-      return sums(partial[m][which], partial[m + 1][which], partial[m + 2][which], partial[m + 3][which]);
+      return sums(total[m][which], total[m + 1][which], total[m + 2][which], total[m + 3][which]);
     };
     *reinterpret_cast<Quad*>(mu + m) = close(0);
     *reinterpret_cast<Quad*>(nu + m) = close(1);
@@ -133,56 +213,65 @@ inline void assign_panels(const Dimensions& d, const float* q, const Cuts& cuts,
     plan.panel[0].end = d.padded;
     return;
   }
-  for (int i = 0; i < d.padded; i += kLanes) {
-    const Vector query = load(q + i);
-    Integers panel{};
-    for (int p = 1; p < cuts.count; ++p) panel -= query >= splat(cuts.at[p]);
-    *reinterpret_cast<Integers*>(panel_of + i) = panel;
+  constexpr int kCount = kSideBySide;
+  for (int i = 0; i < d.padded; i += kCount * kLanes) {
+    Vector query[kCount];
+    Integers panel[kCount] = {};
+    MGRN_EACH(u) query[u] = load(q + i + u * kLanes);
+    for (int p = 1; p < cuts.count; ++p) {
+      const Vector begin = splat(cuts.at[p]);
+      MGRN_EACH(u) panel[u] -= query[u] >= begin;
+    }
+    MGRN_EACH(u) {
+      *reinterpret_cast<Integers*>(panel_of + i + u * kLanes) = panel[u];
+    }
   }
   for (int i = d.cells; i < d.padded; ++i) panel_of[i] = -1;
 }
 
-/// Sorts rows by panel, stable: to[r] gets from[r]'s values of the first panel's queries, then those of the
-/// second, each panel starting on a block. What no query fills is fill[r], or, where that is null, the
-/// panel's centre. Sets the panels' slots. Rows have room for slots(): whole vectors are stored.
-template <int kRows>
-inline void sort_by_panel(const Dimensions& d, const int* panel_of, HeadPlan& plan,
-                          const float* const (&from)[kRows], float* const (&to)[kRows],
-                          const float* const (&fill)[kRows]) {
-  int next = 0;
+/// Sorts a row by panel, stable: `to` gets the values of the first panel's queries, then those of the second,
+/// each panel starting on a block. What no query fills is *fill, or, where that is null, the panel's centre.
+/// Sets the panels' slots. `to` has room for slots(): whole vectors are stored.
+inline void sort_by_panel(const Dimensions& d, const int* panel_of, HeadPlan& plan, const float* from,
+                          float* to, const float* fill) {
+  const int padded = d.padded;
+  float* next = to;
   for (int p = 0; p < plan.panels; ++p) {
     Panel& panel = plan.panel[p];
-    panel.begin = next;
-    for (int i = 0; i < d.padded; i += kLanes) {
-      const unsigned mask = lanes_equal(*reinterpret_cast<const Integers*>(panel_of + i), p);
+    panel.begin = static_cast<int>(next - to);
+    const Integers number = Integers{} + p;
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) store_loose(to[r] + next, compress(load(from[r] + i), mask));
+    for (int i = 0; i < padded; i += kLanes) {
+      const unsigned mask = bits(*reinterpret_cast<const Integers*>(panel_of + i) == number);
+      store_loose(next, compress(load(from + i), mask));
       next += __builtin_popcount(mask);
     }
-    panel.end = (next + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-    for (; next < panel.end; ++next) {
-      for (int r = 0; r < kRows; ++r) to[r][next] = fill[r] != nullptr ? *fill[r] : panel.query_centre;
-    }
+    const int filled = static_cast<int>(next - to);
+    panel.end = (filled + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+    const Vector rest = splat(fill != nullptr ? *fill : panel.query_centre);
+    for (; next < to + panel.end; next += kLanes) store_loose(next, rest);
+    next = to + panel.end;
   }
 }
 
-/// The way back: to[r][i] is from[r]'s value of query i; padding gets 0.
-template <int kRows>
-inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& plan,
-                   const float* const (&from)[kRows], float* const (&to)[kRows]) {
-  int next[kMaxPanels];
-  for (int p = 0; p < plan.panels; ++p) next[p] = plan.panel[p].begin;
-  for (int i = 0; i < d.padded; i += kLanes) {
-    const Integers panels = *reinterpret_cast<const Integers*>(panel_of + i);
-    Vector result[kRows] = {};
-    for (int p = 0; p < plan.panels; ++p) {
-      const unsigned mask = lanes_equal(panels, p);
+/// The way back of two rows: to_*[i] is from_*'s value of query i; padding gets 0.
+inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& plan, const float* from_first,
+                   const float* from_second, float* to_first, float* to_second) {
+  const int padded = d.padded;
+  for (int p = 0; p < plan.panels; ++p) {
+    std::ptrdiff_t next = plan.panel[p].begin;
+    const Integers number = Integers{} + p;
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) result[r] = expand(load_loose(from[r] + next[p]), mask, result[r]);
-      next[p] += __builtin_popcount(mask);
+    for (int i = 0; i < padded; i += kLanes) {
+      const Integers here = *reinterpret_cast<const Integers*>(panel_of + i) == number;
+      const unsigned mask = bits(here);
+      // Queries of later panels are zero until their turn comes.
+      const Vector first = p == 0 ? Vector{} : load(to_first + i);
+      const Vector second = p == 0 ? Vector{} : load(to_second + i);
+      store(to_first + i, expand(load_loose(from_first + next), here, mask, first));
+      store(to_second + i, expand(load_loose(from_second + next), here, mask, second));
+      next += __builtin_popcount(mask);
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) store(to[r] + i, result[r]);
   }
 }
 
@@ -190,8 +279,8 @@ inline void unsort(const Dimensions& d, const int* panel_of, const HeadPlan& pla
 /// kSeveral: the head has others, so that keys may lie beyond this one's reach. query_mean: of the head.
 template <bool kSeveral>
 inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean, const float* keys,
-                           const float* values, const HeadPlan& plan, Panel& panel, float* w, float* mixed,
-                           float* slope, float* inverse_total) {
+                           const float* values, const HeadPlan& plan, Panel& panel, float* w,
+                           const MomentRows& rows, float* mixed, float* slope, float* inverse_total) {
   const float half = panel.query_scale;
   key_weights(d, keys, panel.query_centre, plan.key_half, w);
   panel.key_centre = 0.0f;
@@ -231,52 +320,47 @@ inline bool evaluate_panel(const Dimensions& d, const float* q, float query_mean
   const Vector key_centre = splat(panel.key_centre);
   const Vector inverse_span = splat(panel.inverse_span);
   moments(
-      [&](int j, Vector& weight, Vector& value, Vector& step) {
+      [=](int j, Vector& weight, Vector& step) {
         weight = load(w + j);
-        value = load(values + j);
         step = (load(keys + j) - key_centre) * inverse_span;
         if constexpr (kSeveral) step = near(step);
       },
-      d.padded, terms, mu, nu);
+      values, d.padded, terms, rows, mu, nu);
   // Z, its numerator A, and both with keys as a factor.
-  float terms_of[kMaxTerms][2];
-  float terms_with_keys[kMaxTerms][2];
+  float series[kMaxTerms][4];
   float kappa = 0.0f;
   for (int m = 0; m < terms; ++m) {
     const float c = exponent.coefficients[m];
-    terms_of[m][0] = c * mu[m];
-    terms_of[m][1] = c * nu[m];
-    terms_with_keys[m][0] = c * mu[m + 1] * span;  // range / query_scale = span
-    terms_with_keys[m][1] = c * nu[m + 1] * span;
-    kappa += __builtin_fabsf(terms_of[m][0]);
+    const float with_keys = c * span;  // range / query_scale = span
+    series[m][0] = c * mu[m];
+    series[m][1] = c * nu[m];
+    series[m][2] = with_keys * mu[m + 1];
+    series[m][3] = with_keys * nu[m + 1];
+    kappa += __builtin_fabsf(c * mu[m]);
   }
-  const float inverse_scale = 1.0f / panel.query_scale;
+  const Vector inverse_scale = splat(1.0f / panel.query_scale);
+  const Vector query_centre = splat(panel.query_centre);
+  const int end = panel.end;
   Vector least = splat(__builtin_inff());
-  // Eight independent chains, and few loads of terms for each.
-  constexpr int kCount = 4;
   const auto evaluate_at = [&](auto together, int i) {
-    constexpr int kVectors = decltype(together)::value;
-    Vector t[kVectors], sums[2][kVectors];
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) t[u] = (load(q + i + u * kLanes) - panel.query_centre) * inverse_scale;
-    evaluate(terms_of, terms, t, sums);
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) {
+    constexpr int kCount = decltype(together)::value;
+    Vector t[kCount], sums[4][kCount];
+    MGRN_EACH(u) t[u] = (load(q + i + u * kLanes) - query_centre) * inverse_scale;
+    evaluate(series, terms, t, sums);
+    MGRN_EACH(u) {
+      const int at = i + u * kLanes;
       least = at_most(sums[0][u], least);
       const Vector inverse = 1.0f / sums[0][u];
-      store(inverse_total + i + u * kLanes, inverse);
-      store(mixed + i + u * kLanes, sums[1][u] * inverse);
-    }
-    evaluate(terms_with_keys, terms, t, sums);
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) {
-      const int at = i + u * kLanes;
-      store(slope + at, (sums[1][u] - load(mixed + at) * sums[0][u]) * load(inverse_total + at));
+      const Vector output = sums[1][u] * inverse;
+      store(inverse_total + at, inverse);
+      store(mixed + at, output);
+      store(slope + at, (sums[3][u] - output * sums[2][u]) * inverse);
     }
   };
+  // Twelve independent chains, as every link waits for the one before; panels are of even numbers of vectors.
   int i = panel.begin;
-  for (; i + kCount * kLanes <= panel.end; i += kCount * kLanes) evaluate_at(Constant<kCount>{}, i);
-  for (; i < panel.end; i += 2 * kLanes) evaluate_at(Constant<2>{}, i);
+  for (; end - i == 3 * kLanes || end - i > 4 * kLanes; i += 3 * kLanes) evaluate_at(Constant<3>{}, i);
+  for (; i < end; i += 2 * kLanes) evaluate_at(Constant<2>{}, i);
   // A non-finite or non-positive Z fails here too.
   const float bottom = smallest(least);
   return bottom > 0.0f && kappa <= kLargestKappa * bottom;
@@ -300,6 +384,7 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
   float* sorted_mixed = sorted + slots(d.padded);
   float* sorted_inverse = sorted_mixed + slots(d.padded);
   float* sorted_slope = rows;
+  const MomentRows moment_rows = {.powers = rows + 2 * slots(d.padded), .steps = rows + 3 * slots(d.padded)};
   for (int attempt = 0;; ++attempt) {
     const Cuts cuts = cut(queries.low, queries.high, plan.key_half, key_mean, attempt);
     const int count = cuts.count;
@@ -308,17 +393,17 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
     bool good = true;
     if (count == 1) {
       Panel& panel = plan.panel[0];
-      good = evaluate_panel<false>(d, q, queries.mean, keys, values, plan, panel, key_weight, mixed, slope,
-                                   inverse_total);
+      good = evaluate_panel<false>(d, q, queries.mean, keys, values, plan, panel, key_weight, moment_rows,
+                                   mixed, slope, inverse_total);
     } else {
-      sort_by_panel<1>(d, panel_of, plan, {q}, {sorted}, {nullptr});
+      sort_by_panel(d, panel_of, plan, q, sorted, nullptr);
       for (int p = 0; p < count && good; ++p) {
         if (plan.panel[p].begin == plan.panel[p].end) continue;
         good = evaluate_panel<true>(d, sorted, queries.mean, keys, values, plan, plan.panel[p], key_weight,
-                                    sorted_mixed, sorted_slope, sorted_inverse);
+                                    moment_rows, sorted_mixed, sorted_slope, sorted_inverse);
       }
       if (good) {
-        unsort<2>(d, panel_of, plan, {sorted_mixed, sorted_slope}, {mixed, slope});
+        unsort(d, panel_of, plan, sorted_mixed, sorted_slope, mixed, slope);
       }
     }
     if (good) return true;
@@ -328,16 +413,18 @@ inline bool linear_forward(const Dimensions& d, const float* q, const RowRange& 
 }
 
 /// One panel's part of the keys' and values' gradients, which start here where it is the only one, else are
-/// added to. w: the keys' weights; entry: the panel's queries as moments() wants them, g / Z, outputs and
-/// scaled queries.
+/// added to. w: the keys' weights; entry, outputs: of the panel's queries, as moments() wants them: g / Z
+/// with scaled queries, and what is mixed.
 template <bool kOnly, typename Entry>
 inline void panel_backward(const Dimensions& d, const Panel& panel, const float* keys, const float* values,
-                           const float* w, Entry entry, float* key_gradient, float* value_gradient) {
+                           const float* w, const Entry& entry, const float* outputs, const MomentRows& rows,
+                           float* key_gradient, float* value_gradient) {
   const ExponentialPolynomial& exponent = d.polynomials[panel.polynomial];
   const int terms = exponent.terms;
+  const int padded = d.padded;
   alignas(16) float tau[kMomentRoom];
   alignas(16) float sigma[kMomentRoom];  // of x o: enters with a minus
-  moments(entry, panel.end - panel.begin, terms, tau, sigma);
+  moments(entry, outputs, panel.end - panel.begin, terms, rows, tau, sigma);
   // Of the value's gradient, and of the key's: what comes with the value as a factor, and the rest.
   float series[kMaxTerms][3];
   for (int m = 0; m < terms; ++m) {
@@ -349,16 +436,14 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
   const Vector centre = splat(panel.key_centre);
   const Vector inverse_span = splat(panel.inverse_span);
   const auto evaluate_at = [&](auto together, int j) {
-    constexpr int kVectors = decltype(together)::value;
-    Vector step[kVectors], sums[3][kVectors];
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) {
+    constexpr int kCount = decltype(together)::value;
+    Vector step[kCount], sums[3][kCount];
+    MGRN_EACH(u) {
       step[u] = (load(keys + j + u * kLanes) - centre) * inverse_span;
       if constexpr (!kOnly) step[u] = near(step[u]);
     }
     evaluate(series, terms, step, sums);
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) {
+    MGRN_EACH(u) {
       const int at = j + u * kLanes;
       const Vector weight = load(w + at);
       const Vector both = fma(load(values + at), sums[1][u], sums[2][u]);
@@ -374,8 +459,8 @@ inline void panel_backward(const Dimensions& d, const Panel& panel, const float*
   // As many independent chains as the registers hold: three each, and every link waits for the one before.
   constexpr int kCount = kLanes == 16 ? 4 : 3;
   int j = 0;
-  for (; j + kCount * kLanes <= d.padded; j += kCount * kLanes) evaluate_at(Constant<kCount>{}, j);
-  for (; j < d.padded; j += kLanes) evaluate_at(Constant<1>{}, j);
+  for (; j + kCount * kLanes <= padded; j += kCount * kLanes) evaluate_at(Constant<kCount>{}, j);
+  for (; j < padded; j += kLanes) evaluate_at(Constant<1>{}, j);
 }
 
 /// Gradients of keys and values of a head that linear_forward computed. rows: kScratchRows of slots.
@@ -383,18 +468,18 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
                             const float* key_weight, const float* sorted, HeadPlan& plan, const int* panel_of,
                             const float* mixed, const float* inverse_total, const float* gradient,
                             float* rows, float* key_gradient, float* value_gradient) {
+  const MomentRows moment_rows = {.powers = rows + 2 * slots(d.padded), .steps = rows + 3 * slots(d.padded)};
   if (plan.panels == 1) {
     const Panel& panel = plan.panel[0];
     const Vector centre = splat(panel.query_centre);
     const Vector inverse_scale = splat(1.0f / panel.query_scale);
     panel_backward<true>(
         d, panel, keys, values, key_weight,
-        [&](int i, Vector& weight, Vector& output, Vector& step) {
+        [=](int i, Vector& weight, Vector& step) {
           weight = load(gradient + i) * load(inverse_total + i);
-          output = load(mixed + i);
           step = (load(q + i) - centre) * inverse_scale;
         },
-        key_gradient, value_gradient);
+        mixed, moment_rows, key_gradient, value_gradient);
     return;
   }
   const float* sorted_mixed = sorted + slots(d.padded);
@@ -402,7 +487,7 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
   float* sorted_gradient = rows;
   float* w = rows + slots(d.padded);
   constexpr float kZero = 0.0f;
-  sort_by_panel<1>(d, panel_of, plan, {gradient}, {sorted_gradient}, {&kZero});
+  sort_by_panel(d, panel_of, plan, gradient, sorted_gradient, &kZero);
   for (int j = 0; j < d.padded; j += kLanes) {
     store(key_gradient + j, Vector{});
     store(value_gradient + j, Vector{});
@@ -413,15 +498,16 @@ inline void linear_backward(const Dimensions& d, const float* q, const float* ke
     const Vector centre = splat(panel.query_centre);
     const Vector inverse_scale = splat(1.0f / panel.query_scale);
     key_weights(d, keys, panel.query_centre, plan.key_half, w);
+    const float* panel_gradient = sorted_gradient + panel.begin;
+    const float* panel_inverse = sorted_inverse + panel.begin;
+    const float* panel_queries = sorted + panel.begin;
     panel_backward<false>(
         d, panel, keys, values, w,
-        [&](int n, Vector& weight, Vector& output, Vector& step) {
-          const int i = panel.begin + n;
-          weight = load(sorted_gradient + i) * load(sorted_inverse + i);
-          output = load(sorted_mixed + i);
-          step = (load(sorted + i) - centre) * inverse_scale;
+        [=](int i, Vector& weight, Vector& step) {
+          weight = load(panel_gradient + i) * load(panel_inverse + i);
+          step = (load(panel_queries + i) - centre) * inverse_scale;
         },
-        key_gradient, value_gradient);
+        sorted_mixed + panel.begin, moment_rows, key_gradient, value_gradient);
   }
 }
 

@@ -16,26 +16,38 @@ namespace mgrn::model::cpu {
 namespace {
 
 inline RowRange row_range(const Dimensions& d, const float* row) {
-  Vector low[2] = {load(row), load(row)};
-  Vector high[2] = {low[0], low[0]};
-  Vector total[2] = {};
-  for (int n = 0; n < d.padded; n += 2 * kLanes) {
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+  constexpr int kCount = kSideBySide;
+  Vector low[kCount], high[kCount], total[kCount] = {};
+  MGRN_EACH(u) low[u] = high[u] = load(row);
+  for (int n = 0; n < d.padded; n += kCount * kLanes) {
+    MGRN_EACH(u) {
       const Vector x = load(row + n + u * kLanes);
       low[u] = at_most(x, low[u]);
       high[u] = at_least(x, high[u]);
       total[u] += x;
     }
   }
-  return {smallest(at_most(low[0], low[1])), largest(at_least(high[0], high[1])),
-          sum(total[0] + total[1]) / static_cast<float>(d.padded)};
+  for (int u = 1; u < kCount; ++u) {
+    low[0] = at_most(low[u], low[0]);
+    high[0] = at_least(high[u], high[0]);
+    total[0] += total[u];
+  }
+  return {smallest(low[0]), largest(high[0]), sum(total[0]) / static_cast<float>(d.padded)};
 }
 
 inline void subtract(const Dimensions& d, float* row, float middle) {
-  for (int n = 0; n < d.padded; n += 2 * kLanes) {
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) store(row + n + u * kLanes, load(row + n + u * kLanes) - middle);
+  constexpr int kCount = kSideBySide;
+  const Vector less = splat(-middle);
+  for (int n = 0; n < d.padded; n += kCount * kLanes) {
+    MGRN_EACH(u) store(row + n + u * kLanes, less + load(row + n + u * kLanes));
+  }
+}
+
+/// product = a b, of rows
+inline void multiply(const Dimensions& d, const float* a, const float* b, float* product) {
+  constexpr int kCount = kSideBySide;
+  for (int n = 0; n < d.padded; n += kCount * kLanes) {
+    MGRN_EACH(u) store(product + n + u * kLanes, load(a + n + u * kLanes) * load(b + n + u * kLanes));
   }
 }
 
@@ -113,7 +125,7 @@ inline void attention_backward(const Dimensions& d, const LayerState& state, con
     }
     HeadPlan& plan = state.plan[head];
     const float* slope = state.slope + head * d.padded;
-    for (int n = 0; n < d.padded; n += kLanes) store(dq + n, load(gradient + n) * load(slope + n));
+    multiply(d, gradient, slope, dq);
     if (plan.panels > 0) {
       linear_backward(d, q, keys, values, state.key_weight + head * d.padded,
                       state.sorted + head * kSortedRows * slots(d.padded), plan,
@@ -298,13 +310,22 @@ struct EncoderOf {
     const auto zero = [](int, int) { return Vector{}; };
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
-      if (const int next = begin + kTile; next < d.padded) {
-        fetch_rows(state.norm2 + next, d.padded, width);
-        fetch_rows(state.norm1 + next, d.padded, width);
-        fetch_rows(state.mixed + next, d.padded, width);
-        fetch_rows(state.scale1 + next, d.padded, 1);
-        fetch_rows(state.scale2 + next, d.padded, 1);
-      }
+      // The next tile's rows, which are too many and too short for the hardware to follow.
+      const int next = begin + kTile;
+      const auto fetch_next = [&](int row) {
+        if (next >= d.padded) return;
+        if (row < width) {
+          fetch_row(state.norm2 + row * d.padded + next);
+        } else if (row < 2 * width) {
+          fetch_row(state.norm1 + (row - width) * d.padded + next);
+        } else if (row < 3 * width) {
+          fetch_row(state.mixed + (row - 2 * width) * d.padded + next);
+        } else if (row == 3 * width) {
+          fetch_row(state.scale1 + next);
+        } else if (row == 3 * width + 1) {
+          fetch_row(state.scale2 + next);
+        }
+      };
       layer_norm_backward(scratch.stream + begin, d.padded, width, cells, w.norm2_weight, state.norm2 + begin,
                           d.padded, state.scale2 + begin, third, kTile, sum.norm2_weight, sum.norm2_bias);
       if (masked) copy_rows(third, kTile, width, cells, narrow, kTile);
@@ -313,7 +334,7 @@ struct EncoderOf {
           w.inner_weight, inner_width, width, second, kTile, cells,
           [&](int o, int) { return splat(w.inner_bias[o]); },
           [&](int o, int n, Vector value) { store(inner + o * kTile + n, value); });
-      gelu_with_slope(inner, slope, inner_width, kTile, cells, w.gelu_range);
+      gelu_with_slope(inner, slope, inner_width, kTile, cells, w.gelu_range, fetch_next);
       if (masked) {
         const MaskWords words = mask_words(d, state, begin);
         apply_mask(inner, inner_width, cells, words.inner, blocks, d.dropout_scale);

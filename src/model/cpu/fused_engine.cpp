@@ -105,7 +105,7 @@ class FusedEngine final : public Engine {
   void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
                std::span<float> logits) override {
     check_prediction(shape_, parameters, samples, inputs, logits);
-    require_nothing_pending();
+    require_nothing_begun();
     const FlushSubnormals mode;
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
@@ -128,7 +128,8 @@ class FusedEngine final : public Engine {
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
     check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
-    require_nothing_pending();
+    require_nothing_begun();
+    prepare_backward(parameters);
     const StepStatistics statistics = backward(parameters, batch, gradient);
     kernels_.predictor_weight_gradient(rows_, dims_.hidden, columns_, flat_, flat_stride_, hidden_gradient_,
                                        predictor_work_, gradient.data() + predictor_weight().offset);
@@ -142,6 +143,8 @@ class FusedEngine final : public Engine {
     if (pending_ == kMostPending) sum_pending(sum);
     if (pending_ == 0) overwrite_ = sum.fresh;
     use_pending(pending_);
+    if (!summing_) prepare_backward(parameters);
+    summing_ = true;
     const StepStatistics statistics = backward(parameters, batch, rest_);
     ++pending_;
     // All but the predictor's large matrix, whose gradient waits for its neighbours.
@@ -159,7 +162,10 @@ class FusedEngine final : public Engine {
     return statistics;
   }
 
-  void finish(FixedPointSum& sum) override { sum_pending(sum); }
+  void finish(FixedPointSum& sum) override {
+    sum_pending(sum);
+    summing_ = false;
+  }
 
   void visit_heads(const Parameters& parameters, int samples, std::span<const float> inputs,
                    const HeadVisitor& visit) override {
@@ -193,11 +199,10 @@ class FusedEngine final : public Engine {
   }
 
  private:
-  /// Forward, loss and backward; writes every gradient but that of the predictor's large matrix, which then
-  /// is hidden_gradient_^T flat_.
+  /// Forward, loss and backward, with weights that are prepared; writes every gradient but that of the
+  /// predictor's large matrix, which then is hidden_gradient_^T flat_.
   StepStatistics backward(const Parameters& parameters, const MicroBatch& batch, std::span<float> gradient) {
     const FlushSubnormals mode;
-    prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
     set_masks(dropout_ > 0);
     std::memset(sample_sums_, 0, sums_floats() * sizeof(float));
@@ -218,7 +223,7 @@ class FusedEngine final : public Engine {
       }
       predict_rows(parameters, first, end);
       for (int row = first; row < end; ++row) head_backward(parameters, batch, row, gradient, statistics);
-      flat_backward(parameters, first, end);
+      flat_backward(first, end);
       for (int row = first; row < end; ++row) {
         if (!counts(batch, row)) continue;
         kernels_.encode_backward(dims_, layer_weights_.data(), row_states(row), input(row), scratch_,
@@ -257,8 +262,8 @@ class FusedEngine final : public Engine {
     use_pending(0);
   }
 
-  void require_nothing_pending() const {
-    if (pending_ > 0) {
+  void require_nothing_begun() const {
+    if (summing_) {
       throw base::InternalError({.what = "an engine was asked for something else before it finished a sum",
                                  .hint = "Report this as a defect."});
     }
@@ -327,7 +332,7 @@ class FusedEngine final : public Engine {
     scratch_.mixed_gradient = arena.take(width * padded);
     scratch_.qkv_gradient = arena.take(3 * width * padded);
     scratch_.rows = arena.take(kScratchRows * slots);
-    scratch_.block = arena.take((2 * inner + 3 * width) * 2 * kTokenBlock);
+    scratch_.block = arena.take((2 * inner + 3 * width) * kTile);
     scratch_.column = arena.take(width);
     pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));
     flat_gradient_ = arena.take(together * static_cast<std::size_t>(flat_stride_));
@@ -335,9 +340,10 @@ class FusedEngine final : public Engine {
     pending_hidden_gradient_ = arena.take(kMostPending * rows * static_cast<std::size_t>(dims_.hidden));
     use_pending(0);
     const std::size_t hidden = static_cast<std::size_t>(dims_.hidden);
-    predictor_work_ = arena.take(
-        std::max({hidden * together * lanes + together * kColumnBlock, hidden * (kLargestStrip + together),
-                  kMostPending * rows * (kLargestStrip + hidden)}));
+    predictor_work_ = arena.take(std::max({hidden * together * lanes + together * kColumnBlock,
+                                           cpu::flat_gradient_room(together, hidden),
+                                           cpu::weight_gradient_room(rows, hidden, kMostPending)}));
+    strips_ = arena.take(hidden * static_cast<std::size_t>(flat_stride_));
     prepared_ = arena.take(static_cast<std::size_t>(dims_.layers) * prepared_floats());
     const std::size_t before = arena.used();
     for (int layer = 0; layer < dims_.layers; ++layer) {
@@ -409,6 +415,13 @@ class FusedEngine final : public Engine {
     }
   }
 
+  /// The same, and the predictor's weights as the way back reads them: once for all micro-batches of a sum.
+  void prepare_backward(const Parameters& parameters) {
+    prepare(parameters);
+    kernels_.predictor_strips(dims_.hidden, columns_, parameters.values().data() + predictor_weight().offset,
+                              strips_);
+  }
+
   /// No input of the inner layer's unit is larger: n, a layer norm's output before its scale and shift, has
   /// length sqrt(width) at most and a mean of zero; what rounding adds to either is allowed for.
   double inner_bound(const LayerWeights& w, int unit) const {
@@ -445,9 +458,8 @@ class FusedEngine final : public Engine {
                        hidden_row(hidden_, first));
   }
 
-  void flat_backward(const Parameters& parameters, int first, int end) {
-    kernels_.predictor_flat_gradient(end - first, dims_.hidden, columns_, flat_stride_,
-                                     parameters.values().data() + predictor_weight().offset,
+  void flat_backward(int first, int end) {
+    kernels_.predictor_flat_gradient(end - first, dims_.hidden, columns_, flat_stride_, strips_,
                                      hidden_row(hidden_gradient_, first), predictor_work_, flat_gradient_);
   }
 
@@ -579,11 +591,13 @@ class FusedEngine final : public Engine {
   float* predictor_work_ = nullptr;
   int pending_ = 0;          // micro-batches whose predictor weight gradient is not summed yet
   bool overwrite_ = false;   // the first of them starts the sum
+  bool summing_ = false;     // a sum has begun and is not finished: weights stay prepared
   std::vector<float> rest_;  // their other gradients, while they are added
   float* flat_gradient_ = nullptr;
   float* hidden_ = nullptr;
   float* hidden_gradient_ = nullptr;
   float* prepared_ = nullptr;
+  float* strips_ = nullptr;  // the predictor's weights, as the way back reads them
   float* sample_sums_ = nullptr;
   float* batch_sums_ = nullptr;
   Aligned<float> floats_;

@@ -223,7 +223,7 @@ struct BoundedGelu<13> {
 
 /// x = GELU(x) within the limit of so many terms, and its slope where that is asked for.
 template <int kTerms, bool kWithSlope, int kCount>
-inline void bounded_gelu(float limit, float* x, float* slope) {
+MGRN_INLINE void bounded_gelu(float limit, float* x, float* slope) {
   using Bounded = BoundedGelu<kTerms>;
   const Vector scale = splat(2.0f / (limit * limit));
   Vector y[kCount], distribution[kCount], rise[kCount];
@@ -281,10 +281,14 @@ constexpr GeluRow kGeluRows[kGeluRanges] = {
 inline void gelu(float* x, int rows, int stride, int cells, const std::uint8_t* range) {
   for (int row = 0; row < rows; ++row) kGeluRows<false>[range[row]](x + row * stride, nullptr, cells);
 }
+/// meanwhile(row): what is to be done with each row.
+template <typename Meanwhile>
 inline void gelu_with_slope(float* x, float* slope, int rows, int stride, int cells,
-                            const std::uint8_t* range) {
-  for (int row = 0; row < rows; ++row)
+                            const std::uint8_t* range, Meanwhile meanwhile) {
+  for (int row = 0; row < rows; ++row) {
+    meanwhile(row);
     kGeluRows<true>[range[row]](x + row * stride, slope + row * stride, cells);
+  }
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ void gelu_array(float* x, int count, std::uint8_t range, float* derivative) {
   if (derivative == nullptr) {
     gelu(x, 1, count, count, &range);
   } else {
-    gelu_with_slope(x, derivative, 1, count, count, &range);
+    gelu_with_slope(x, derivative, 1, count, count, &range, [](int) {});
   }
 }
 
@@ -38,6 +38,7 @@ constexpr Kernels kernel_table(const char* name) {
           .encode = encode,
           .encode_backward = encode_backward,
           .predictor = predictor,
+          .predictor_strips = predictor_strips,
           .predictor_flat_gradient = predictor_flat_gradient,
           .predictor_weight_gradient = predictor_weight_gradient,
           .predictor_exact_weight_gradient = predictor_exact_weight_gradient,

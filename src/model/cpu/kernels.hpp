@@ -8,6 +8,7 @@
 // and flattened samples.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace mgrn::model::cpu {
@@ -17,10 +18,13 @@ inline constexpr float kPoolEpsilon = 1e-5f;
 
 /// Cells that the encoder processes together; rows are padded to it, and a dropout word covers one block.
 inline constexpr int kTokenBlock = 32;
+/// Cells that go through a layer's dense parts together, and the stride of a tile's rows: the sums of weight
+/// gradients are loaded and stored once a tile, whose two [inner] buffers stay in the first-level cache.
+inline constexpr int kTile = 4 * kTokenBlock;
 /// Room for the lanes of the widest instruction set.
 inline constexpr int kMaxLanes = 16;
 /// Columns that the predictor's kernels take together at most, and a multiple of what each of them takes.
-inline constexpr int kLargestStrip = 32;
+inline constexpr int kLargestStrip = 96;
 inline constexpr int kFlatPadding = 96;
 /// Columns of all rows, and of a few units, that stay in the first-level cache together.
 inline constexpr int kColumnBlock = 512;
@@ -126,7 +130,7 @@ struct Scratch {
   float* mixed_gradient;  ///< [width][padded]
   float* qkv_gradient;    ///< [3 width][padded]
   float* rows;            ///< [kScratchRows][slots]
-  float* block;           ///< [2 inner + 3 width][2 kTokenBlock]
+  float* block;           ///< [2 inner + 3 width][kTile]
   float* column;          ///< [width]
 };
 inline constexpr int kScratchRows = 4;
@@ -144,6 +148,15 @@ struct PendingGradients {
   const float* hidden_gradient[kMostPending] = {};  ///< [rows][units] each
 };
 
+/// Floats of work space that the predictor's ways back need: the gradients that are not zero, each with its
+/// place, and the copy of a strip.
+inline constexpr std::size_t flat_gradient_room(std::size_t rows, std::size_t units) {
+  return rows + 2 * (rows * units + rows);
+}
+inline constexpr std::size_t weight_gradient_room(std::size_t rows, std::size_t units, std::size_t batches) {
+  return batches * (rows * kLargestStrip + units + 2 * (rows * units + units));
+}
+
 struct Kernels {
   const char* name;
   int lanes;
@@ -158,15 +171,18 @@ struct Kernels {
   /// work: [units][rows][lanes] and [rows][kColumnBlock].
   void (*predictor)(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,
                     const float* bias, float* work, float* hidden);
-  /// flat_gradient = hidden_gradient weight. work: [units][kLargestStrip + rows].
-  void (*predictor_flat_gradient)(int rows, int units, int columns, int flat_stride, const float* weight,
+  /// The weights once more, strip by strip, as predictor_flat_gradient reads them: [units][flat_stride]
+  /// floats.
+  void (*predictor_strips)(int units, int columns, const float* weight, float* strips);
+  /// flat_gradient = hidden_gradient weight. work: flat_gradient_room(rows, units).
+  void (*predictor_flat_gradient)(int rows, int units, int columns, int flat_stride, const float* strips,
                                   const float* hidden_gradient, float* work, float* flat_gradient);
-  /// weight_gradient [units][columns] = hidden_gradient^T flat. work: [rows][kLargestStrip + units].
+  /// weight_gradient [units][columns] = hidden_gradient^T flat. work: weight_gradient_room(rows, units, 1).
   void (*predictor_weight_gradient)(int rows, int units, int columns, const float* flat, int flat_stride,
                                     const float* hidden_gradient, float* work, float* weight_gradient);
   /// The same float32 values of each pending micro-batch, added to `sum` in fixed point (fixed_point.hpp)
   /// with factor 2^scale; the first addition overwrites where asked to. largest[b]: raised to the largest
-  /// magnitude. work: as above, for the rows of all micro-batches.
+  /// magnitude. work: weight_gradient_room(rows, units, pending.count).
   void (*predictor_exact_weight_gradient)(int rows, int units, int columns, const PendingGradients&,
                                           int flat_stride, double factor, bool overwrite, float* work,
                                           std::uint64_t* sum, std::uint32_t* largest);

@@ -15,11 +15,9 @@ namespace {
 // Register tiles, as large as what 32 registers hold, or 16: enough sums to keep the multipliers busy, and
 // few loads for each multiply-add.
 constexpr int kForwardUnits = kLanes == 16 ? 4 : 3;
-constexpr int kTileRows = kLanes == 16 ? 8 : 4;  // or units
-constexpr int kTileVectors = kLanes == 16 ? 2 : 3;
-// Columns that the backward passes take at once. Rows of the weights lie pages apart: wider strips meet fewer
-// pages, and the copy of a strip still fits the first-level cache.
-constexpr int kStripVectors = kLanes == 4 ? 2 * kTileVectors : kTileVectors;
+// Columns that the backward passes take at once: rows of the weights lie pages apart, and the copy of a strip
+// still fits the first-level cache.
+constexpr int kStripVectors = 6;
 constexpr int kStrip = kStripVectors * kLanes;
 static_assert(kFlatPadding % kStrip == 0 && kStrip <= kLargestStrip);
 
@@ -47,7 +45,7 @@ MGRN_TILE void predictor_tile(int length, const float* flat, const float* weight
     for (int u = 0; u < kUnits; ++u) w[u] = load_loose(weight + u * columns + at);
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
-      const Vector x = load(flat + r * kLanes);
+      const Vector x = load_once(flat + r * kLanes);
 #pragma GCC unroll 4
       for (int u = 0; u < kUnits; ++u) sums[u][r] = fma(x, w[u], sums[u][r]);
     }
@@ -101,175 +99,152 @@ void predictor(int rows, int units, int columns, const float* flat, int flat_str
   }
 }
 
-/// gradient: [units][rows], from the tile's first row on.
-template <int kRows>
-inline void flat_gradient_tile(int rows, int units, const float* strip, const float* gradient, float* result,
-                               int stride) {
-  for (int v = 0; v < kStripVectors; v += kTileVectors) {
-    Vector total[kRows][kTileVectors] = {};
-    for (int unit = 0; unit < units; ++unit) {
-      Vector w[kTileVectors];
-#pragma GCC unroll 4
-      for (int n = 0; n < kTileVectors; ++n) w[n] = load(strip + unit * kStrip + (v + n) * kLanes);
-#pragma GCC unroll 8
-      for (int row = 0; row < kRows; ++row) {
-        const Vector g = splat(gradient[unit * rows + row]);
-#pragma GCC unroll 4
-        for (int n = 0; n < kTileVectors; ++n) total[row][n] = fma(g, w[n], total[row][n]);
-      }
+// About half of the hidden units were cut off by the rectifier, others in each sample, and have no gradient.
+// The backward passes walk lists of those that have one: half the multiply-adds, and nothing is missed.
+
+/// Lists of factors that are not zero, one behind the other, and where in a strip's copy lies what they are
+/// factors of. Each list is made even by a zero.
+struct FactorLists {
+  FactorLists(float* work, int room) : factors(work), places(reinterpret_cast<std::int32_t*>(work + room)) {}
+
+  /// Appends the list of `count` factors, `step` apart: the i-th one's row begins at i * kStrip. Returns its
+  /// length.
+  int append(const float* from, int count, int step) {
+    const int begin = end;
+    for (int i = 0; i < count; ++i) {
+      const float factor = from[i * step];
+      factors[end] = factor;
+      places[end] = i * kStrip;
+      end += factor != 0.0f ? 1 : 0;  // NaN is listed
     }
-#pragma GCC unroll 8
-    for (int row = 0; row < kRows; ++row) {
-#pragma GCC unroll 4
-      for (int n = 0; n < kTileVectors; ++n) store(result + row * stride + (v + n) * kLanes, total[row][n]);
+    if ((end - begin) % 2 != 0) {
+      factors[end] = 0.0f;
+      places[end++] = 0;
     }
+    return end - begin;
   }
+
+  /// Floats that lists of `factors` factors need in `lists` lists.
+  static int room(int factors, int lists) { return factors + lists; }
+
+  float* factors;
+  std::int32_t* places;
+  int end = 0;
+};
+
+/// total = sum_i factors[i] strip[places[i]...], count even: two sums, as every multiply-add waits for the
+/// one before.
+MGRN_TILE void weighted_rows(const float* strip, const float* factors, const std::int32_t* places, int count,
+                             Vector (&total)[kStripVectors]) {
+  Vector even[kStripVectors] = {}, odd[kStripVectors] = {};
+  for (int i = 0; i < count; i += 2) {
+    const Vector first = splat(factors[i]), second = splat(factors[i + 1]);
+    const float* const first_row = strip + places[i];
+    const float* const second_row = strip + places[i + 1];
+#pragma GCC unroll 8
+    for (int n = 0; n < kStripVectors; ++n) even[n] = fma(first, load(first_row + n * kLanes), even[n]);
+#pragma GCC unroll 8
+    for (int n = 0; n < kStripVectors; ++n) odd[n] = fma(second, load(second_row + n * kLanes), odd[n]);
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < kStripVectors; ++n) total[n] = even[n] + odd[n];
 }
 
-/// flat_gradient [rows][flat_stride] = hidden_gradient weight. rows is a multiple of 4, flat_stride one of
-/// kStrip; work: [units][kLargestStrip + rows].
-void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, const float* weight,
-                             const float* hidden_gradient, float* work, float* flat_gradient) {
-  float* strip = work;                      // [units][kStrip]
-  float* gradient = work + units * kStrip;  // [units][rows]: a tile's values lie beside one another
-  for (int unit = 0; unit < units; ++unit) {
-    for (int r = 0; r < rows; ++r) gradient[unit * rows + r] = hidden_gradient[r * units + unit];
-  }
+/// weight [units][columns] -> strips [flat_stride / kStrip][units][kStrip], zero behind the last column: rows
+/// of the weights lie pages apart.
+void predictor_strips(int units, int columns, const float* weight, float* strips) {
   for (int at = 0; at < columns; at += kStrip) {
     const int width = at + kStrip <= columns ? kStrip : columns - at;
-    for (int unit = 0; unit < units; ++unit) {
+    for (int unit = 0; unit < units; ++unit, strips += kStrip) {
       const float* from = weight + unit * columns + at;
-      float* to = strip + unit * kStrip;
       if (width == kStrip) {
 #pragma GCC unroll 8
-        for (int n = 0; n < kStrip; n += kLanes) store(to + n, load_loose(from + n));
+        for (int n = 0; n < kStrip; n += kLanes) store(strips + n, load_loose(from + n));
       } else {
-        for (int n = 0; n < kStrip; ++n) to[n] = n < width ? from[n] : 0.0f;
+        for (int n = 0; n < kStrip; ++n) strips[n] = n < width ? from[n] : 0.0f;
       }
-    }
-    int r = 0;
-    for (; r + kTileRows <= rows; r += kTileRows) {
-      flat_gradient_tile<kTileRows>(rows, units, strip, gradient + r, flat_gradient + r * flat_stride + at,
-                                    flat_stride);
-    }
-    for (; r < rows; r += 4) {
-      flat_gradient_tile<4>(rows, units, strip, gradient + r, flat_gradient + r * flat_stride + at,
-                            flat_stride);
     }
   }
 }
 
-/// Copies of what a tile of weight gradients reads, so that it is read in one go: rows of activations, and of
-/// hidden gradients, lie pages apart.
-struct TileOperands {
-  float* flat;      ///< [rows][kStrip], of all micro-batches
-  float* gradient;  ///< tile by tile: [rows][units of the tile]
-};
-inline TileOperands tile_operands(float* work, int rows) {
-  return {work, work + rows * kStrip};
-}
-
-/// Units of the tile that begins at `unit`.
-inline int tile_units(int units, int unit) {
-  return unit + kTileRows <= units ? kTileRows : 1;
-}
-
-/// row: of the first of `rows` rows among the `all` of the operands.
-inline void pack_gradient(const float* hidden_gradient, int rows, int units, int row, int all,
-                          const TileOperands& to) {
-  for (int u = 0, width = 1; u < units; u += width) {
-    width = tile_units(units, u);
-    float* tile = to.gradient + u * all + row * width;
+/// flat_gradient [rows][flat_stride] = hidden_gradient weight. flat_stride is a multiple of kStrip.
+void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, const float* strips,
+                             const float* hidden_gradient, float* work, float* flat_gradient) {
+  int* const counts = reinterpret_cast<int*>(work);  // [rows]
+  FactorLists lists(work + rows, FactorLists::room(rows * units, rows));
+  for (int r = 0; r < rows; ++r) counts[r] = lists.append(hidden_gradient + r * units, units, 1);
+  for (int at = 0; at < columns; at += kStrip, strips += units * kStrip) {
+    const float* factors = lists.factors;
+    const std::int32_t* places = lists.places;
     for (int r = 0; r < rows; ++r) {
-      for (int n = 0; n < width; ++n) tile[r * width + n] = hidden_gradient[r * units + u + n];
+      Vector total[kStripVectors];
+      weighted_rows(strips, factors, places, counts[r], total);
+      factors += counts[r];
+      places += counts[r];
+      float* const to = flat_gradient + r * flat_stride + at;
+#pragma GCC unroll 8
+      for (int n = 0; n < kStripVectors; ++n) store(to + n * kLanes, total[n]);
     }
   }
 }
 
-inline void pack_strip(const float* flat, int flat_stride, int rows, int row, const TileOperands& to) {
-  for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < kStrip; n += kLanes)
-      store(to.flat + (row + r) * kStrip + n, load(flat + r * flat_stride + n));
-  }
-}
+/// What the weight gradient of several micro-batches reads.
+struct WeightGradientOperands {
+  /// work: [micro-batches * rows][kStrip] and, of each unit and micro-batch, its number of factors, and they.
+  WeightGradientOperands(float* work, int row_count, int unit_count, int batch_count)
+      : rows(row_count),
+        batches(batch_count),
+        strip(work),
+        counts(reinterpret_cast<int*>(strip + row_count * batch_count * kStrip)),
+        lists(strip + row_count * batch_count * kStrip + unit_count * batch_count,
+              FactorLists::room(row_count * unit_count * batch_count, unit_count * batch_count)) {}
 
-/// The gradient of a tile's units in kTileVectors vectors of columns, summed over the rows in their order.
-/// flat: [rows][kStrip], gradient: [rows][kUnits].
-template <int kUnits>
-MGRN_TILE void weight_gradient_tile(int rows, const float* flat, const float* gradient,
-                                    Vector (&result)[kUnits][kTileVectors]) {
-  Vector total[kUnits][kTileVectors];
+  void pack_strip(const float* flat, int flat_stride, int batch) const {
+    for (int r = 0; r < rows; ++r) {
+      float* const to = strip + (batch * rows + r) * kStrip;
 #pragma GCC unroll 8
-  for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 4
-    for (int n = 0; n < kTileVectors; ++n) total[u][n] = Vector{};
-  }
-  // Rows are a multiple of 4.
-  for (int begin = 0; begin < rows; begin += 4) {
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; ++r) {
-      Vector value[kTileVectors];
-#pragma GCC unroll 4
-      for (int n = 0; n < kTileVectors; ++n) value[n] = load(flat + r * kStrip + n * kLanes);
-#pragma GCC unroll 8
-      for (int u = 0; u < kUnits; ++u) {
-        const Vector g = splat(gradient[r * kUnits + u]);
-#pragma GCC unroll 4
-        for (int n = 0; n < kTileVectors; ++n) total[u][n] = fma(g, value[n], total[u][n]);
-      }
+      for (int n = 0; n < kStrip; n += kLanes) store(to + n, load(flat + r * flat_stride + n));
     }
-    flat += 4 * kStrip;
-    gradient += 4 * kUnits;
   }
-#pragma GCC unroll 8
-  for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 4
-    for (int n = 0; n < kTileVectors; ++n) result[u][n] = total[u][n];
-  }
-}
+
+  int rows;  ///< of a micro-batch
+  int batches;
+  float* strip;  ///< [batches][rows][kStrip]
+  int* counts;   ///< [units][batches]
+  FactorLists lists;
+};
 
 /// Columns of the vector that begins at `column`: none where it is less than 1.
 inline int lanes_left(int columns, int column) {
   return columns - column < kLanes ? columns - column : kLanes;
 }
 
-/// The tile of units from `first` on in the strip at column `at`.
-template <int kUnits>
-inline void float_gradient_tile(int rows, int columns, const TileOperands& from, int first, int at,
-                                float* gradient) {
-  for (int v = 0; v < kStripVectors; v += kTileVectors) {
-    Vector total[kUnits][kTileVectors];
-    weight_gradient_tile<kUnits>(rows, from.flat + v * kLanes, from.gradient + first * rows, total);
+/// weight_gradient [units][columns] = hidden_gradient^T flat.
+void predictor_weight_gradient(int rows, int units, int columns, const float* flat, int flat_stride,
+                               const float* hidden_gradient, float* work, float* weight_gradient) {
+  WeightGradientOperands of(work, rows, units, 1);
+  for (int u = 0; u < units; ++u) of.counts[u] = of.lists.append(hidden_gradient + u, rows, units);
+  for (int at = 0; at < columns; at += kStrip) {
+    of.pack_strip(flat + at, flat_stride, 0);
+    const float* factors = of.lists.factors;
+    const std::int32_t* places = of.lists.places;
+    for (int u = 0; u < units; ++u) {
+      Vector total[kStripVectors];
+      weighted_rows(of.strip, factors, places, of.counts[u], total);
+      factors += of.counts[u];
+      places += of.counts[u];
 #pragma GCC unroll 8
-    for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 4
-      for (int n = 0; n < kTileVectors; ++n) {
-        const int column = at + (v + n) * kLanes;
+      for (int n = 0; n < kStripVectors; ++n) {
+        const int column = at + n * kLanes;
         const int lanes = lanes_left(columns, column);
-        float* to = gradient + (first + u) * columns + column;
+        float* const to = weight_gradient + u * columns + column;
         if (lanes == kLanes) {
-          store_loose(to, total[u][n]);
+          store_loose(to, total[n]);
         } else {
-          for (int lane = 0; lane < lanes; ++lane) to[lane] = total[u][n][lane];
+          for (int lane = 0; lane < lanes; ++lane) to[lane] = total[n][lane];
         }
       }
     }
-  }
-}
-
-/// weight_gradient [units][columns] = hidden_gradient^T flat. work: [rows][kLargestStrip + units].
-void predictor_weight_gradient(int rows, int units, int columns, const float* flat, int flat_stride,
-                               const float* hidden_gradient, float* work, float* weight_gradient) {
-  const TileOperands operands = tile_operands(work, rows);
-  pack_gradient(hidden_gradient, rows, units, 0, rows, operands);
-  for (int at = 0; at < columns; at += kStrip) {
-    pack_strip(flat + at, flat_stride, rows, 0, operands);
-    int u = 0;
-    for (; tile_units(units, u) == kTileRows; u += kTileRows) {
-      float_gradient_tile<kTileRows>(rows, columns, operands, u, at, weight_gradient);
-    }
-    for (; u < units; ++u) float_gradient_tile<1>(rows, columns, operands, u, at, weight_gradient);
   }
 }
 
@@ -298,80 +273,6 @@ inline void to_fixed_point(Vector value, double factor, Longs& first, Longs& sec
 }
 #endif
 
-/// What the tiles of the exact sum have in common.
-struct ExactGradient {
-  int rows;     ///< of a micro-batch
-  int pending;  ///< micro-batches
-  int columns;
-  double factor;
-  bool overwrite;
-  std::uint64_t* sum;  ///< [units][columns]
-  Integers* largest;   ///< [pending]: magnitudes
-};
-
-/// The exact sum's tile at kTileVectors vectors of columns: the pending micro-batches added to it, or written
-/// over it, while it stays in registers as far as these reach.
-template <int kUnits>
-inline void exact_gradient_tile(const ExactGradient& exact, const TileOperands& from, int first, int at,
-                                int v) {
-  constexpr int kHalf = kLanes / 2;
-  const int columns = exact.columns;
-  const int column = at + v * kLanes;
-  Longs sums[kUnits][2 * kTileVectors];
-  const std::uint64_t start = static_cast<std::uint64_t>(exact.pending) * kBiasLeftOut;
-#pragma GCC unroll 8
-  for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 8
-    for (int half = 0; half < 2 * kTileVectors; ++half) {
-      const int begin = column + half * kHalf;
-      const std::uint64_t* old = exact.sum + (first + u) * columns + begin;
-      Longs before = {};
-      if (!exact.overwrite && begin + kHalf <= columns) {
-        before = *reinterpret_cast<const Longs*>(old);
-      } else if (!exact.overwrite) {
-        for (int lane = 0; begin + lane < columns; ++lane) before[lane] = old[lane];
-      }
-      sums[u][half] = before + start;
-    }
-  }
-  const float* flat = from.flat + v * kLanes;
-  const float* gradient = from.gradient + first * exact.rows * exact.pending;
-  for (int b = 0; b < exact.pending; ++b) {
-    Vector total[kUnits][kTileVectors];
-    weight_gradient_tile<kUnits>(exact.rows, flat, gradient, total);
-    flat += exact.rows * kStrip;
-    gradient += exact.rows * kUnits;
-    Integers largest = exact.largest[b];
-#pragma GCC unroll 4
-    for (int n = 0; n < kTileVectors; ++n) {
-#pragma GCC unroll 8
-      for (int u = 0; u < kUnits; ++u) {
-        const Integers magnitude = reinterpret_cast<Integers>(total[u][n]) & 0x7FFFFFFF;
-        largest = magnitude > largest ? magnitude : largest;
-        Longs low, high;
-        to_fixed_point(total[u][n], exact.factor, low, high);
-        sums[u][2 * n] += low;
-        sums[u][2 * n + 1] += high;
-      }
-    }
-    exact.largest[b] = largest;
-  }
-#pragma GCC unroll 8
-  for (int u = 0; u < kUnits; ++u) {
-#pragma GCC unroll 8
-    for (int half = 0; half < 2 * kTileVectors; ++half) {
-      const int begin = column + half * kHalf;
-      std::uint64_t* to = exact.sum + (first + u) * columns + begin;
-      const Longs after = sums[u][half];
-      if (begin + kHalf <= columns) {
-        *reinterpret_cast<Longs*>(to) = after;
-      } else {
-        for (int lane = 0; begin + lane < columns; ++lane) to[lane] = after[lane];
-      }
-    }
-  }
-}
-
 /// A strip of a row of the exact sum, into the first-level cache, to be written.
 inline void fetch_ahead(const std::uint64_t* strip) {
 #pragma GCC unroll 4
@@ -379,39 +280,71 @@ inline void fetch_ahead(const std::uint64_t* strip) {
 }
 
 /// The same of several micro-batches, added to the exact sum; the first overwrites it where asked to.
-/// work: [pending.count * rows][kLargestStrip + units].
 void predictor_exact_weight_gradient(int rows, int units, int columns, const PendingGradients& pending,
                                      int flat_stride, double factor, bool overwrite, float* work,
                                      std::uint64_t* sum, std::uint32_t* largest) {
+  constexpr int kHalf = kLanes / 2;
+  constexpr int kHalves = 2 * kStripVectors;
   Integers most[kMostPending] = {};
-  const int all = rows * pending.count;
-  const TileOperands operands = tile_operands(work, all);
-  const ExactGradient exact = {.rows = rows,
-                               .pending = pending.count,
-                               .columns = columns,
-                               .factor = factor,
-                               .overwrite = overwrite,
-                               .sum = sum,
-                               .largest = most};
-  for (int b = 0; b < pending.count; ++b) {
-    pack_gradient(pending.hidden_gradient[b], rows, units, b * rows, all, operands);
+  WeightGradientOperands of(work, rows, units, pending.count);
+  for (int u = 0; u < units; ++u) {
+    for (int b = 0; b < pending.count; ++b) {
+      of.counts[u * pending.count + b] = of.lists.append(pending.hidden_gradient[b] + u, rows, units);
+    }
   }
+  const std::uint64_t start = static_cast<std::uint64_t>(pending.count) * kBiasLeftOut;
   for (int at = 0; at < columns; at += kStrip) {
-    for (int b = 0; b < pending.count; ++b)
-      pack_strip(pending.flat[b] + at, flat_stride, rows, b * rows, operands);
-    int u = 0;
-    for (; tile_units(units, u) == kTileRows; u += kTileRows) {
-      // The next tile's part lies in as many pages as it has rows, where no hardware would look ahead.
-      if (u + 2 * kTileRows <= units) {
-        for (int next = u + kTileRows; next < u + 2 * kTileRows; ++next) {
-          fetch_ahead(sum + next * columns + at);
+    const bool whole = at + kStrip <= columns;
+    for (int b = 0; b < pending.count; ++b) of.pack_strip(pending.flat[b] + at, flat_stride, b);
+    const float* factors = of.lists.factors;
+    const std::int32_t* places = of.lists.places;
+    const int* count = of.counts;
+    for (int u = 0; u < units; ++u) {
+      std::uint64_t* const to = sum + u * columns + at;
+      // The next unit's part lies in another page, where no hardware would look ahead.
+      if (u + 1 < units) fetch_ahead(to + columns);
+      Longs sums[kHalves];
+      if (overwrite) {
+#pragma GCC unroll 16
+        for (int half = 0; half < kHalves; ++half) sums[half] = Longs{} + start;
+      } else if (whole) {
+#pragma GCC unroll 16
+        for (int half = 0; half < kHalves; ++half)
+          sums[half] = *reinterpret_cast<const Longs*>(to + half * kHalf) + start;
+      } else {
+        for (int half = 0; half < kHalves; ++half) {
+          Longs before = {};
+          for (int lane = 0; lane < kHalf && at + half * kHalf + lane < columns; ++lane)
+            before[lane] = to[half * kHalf + lane];
+          sums[half] = before + start;
         }
       }
-      for (int v = 0; v < kStripVectors; v += kTileVectors)
-        exact_gradient_tile<kTileRows>(exact, operands, u, at, v);
-    }
-    for (; u < units; ++u) {
-      for (int v = 0; v < kStripVectors; v += kTileVectors) exact_gradient_tile<1>(exact, operands, u, at, v);
+      for (int b = 0; b < pending.count; ++b) {
+        Vector total[kStripVectors];
+        weighted_rows(of.strip + b * rows * kStrip, factors, places, *count, total);
+        factors += *count;
+        places += *count++;
+        Integers magnitudes = most[b];
+#pragma GCC unroll 8
+        for (int n = 0; n < kStripVectors; ++n) {
+          const Integers magnitude = reinterpret_cast<Integers>(total[n]) & 0x7FFFFFFF;
+          magnitudes = magnitude > magnitudes ? magnitude : magnitudes;
+          Longs low, high;
+          to_fixed_point(total[n], factor, low, high);
+          sums[2 * n] += low;
+          sums[2 * n + 1] += high;
+        }
+        most[b] = magnitudes;
+      }
+      if (whole) {
+#pragma GCC unroll 16
+        for (int half = 0; half < kHalves; ++half) *reinterpret_cast<Longs*>(to + half * kHalf) = sums[half];
+      } else {
+        for (int half = 0; half < kHalves; ++half) {
+          for (int lane = 0; lane < kHalf && at + half * kHalf + lane < columns; ++lane)
+            to[half * kHalf + lane] = sums[half][lane];
+        }
+      }
     }
   }
   for (int b = 0; b < pending.count; ++b) {

@@ -10,6 +10,8 @@
 #endif
 
 #define MGRN_INLINE inline __attribute__((always_inline))
+/// Loops that take all registers: what surrounds them must stay out.
+#define MGRN_APART __attribute__((noinline))
 
 namespace mgrn::model::cpu {
 namespace {
@@ -23,18 +25,29 @@ constexpr int kLanes = 4;
 #endif
 constexpr int kVectorBytes = kLanes * 4;
 
-typedef float Vector __attribute__((vector_size(kVectorBytes), may_alias));
-typedef double Doubles __attribute__((vector_size(kVectorBytes), may_alias));
+typedef float Vector __attribute__((vector_size(kVectorBytes)));
+typedef double Doubles __attribute__((vector_size(kVectorBytes)));
 typedef std::uint64_t Longs __attribute__((vector_size(kVectorBytes), may_alias, aligned(8)));
 typedef float Quad __attribute__((vector_size(16), may_alias));
-typedef std::int32_t Integers __attribute__((vector_size(kVectorBytes), may_alias));
-typedef float LooseVector __attribute__((vector_size(kVectorBytes), may_alias, aligned(4)));
+typedef std::int32_t Integers __attribute__((vector_size(kVectorBytes)));
+typedef float LooseVector __attribute__((vector_size(kVectorBytes), aligned(4)));
 
 inline Vector load(const float* from) {
   return *reinterpret_cast<const Vector*>(from);
 }
 inline void store(float* to, Vector value) {
   *reinterpret_cast<Vector*>(to) = value;
+}
+/// The same for a value that several operations use: the compiler would repeat the load in each of them, and
+/// two loads are all that a processor does in a cycle.
+inline Vector load_once(const float* from) {
+  Vector value = load(from);
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__x86_64__)
+  asm("" : "+x"(value));
+#endif
+  return value;
 }
 inline Vector load_loose(const float* from) {
   return *reinterpret_cast<const LooseVector*>(from);
@@ -270,32 +283,35 @@ inline float smallest(Vector value) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
 /// Lane permutations for compress() and expand(), by mask.
 struct LaneMoves {
-  alignas(32) std::int32_t compress[256][8];
-  alignas(32) std::int32_t expand[256][8];
+  alignas(8) std::uint8_t compress[256][8];
+  alignas(8) std::uint8_t expand[256][8];
 };
 constexpr LaneMoves kLaneMoves = [] {
   LaneMoves moves{};
   for (int mask = 0; mask < 256; ++mask) {
-    int next = 0;
-    for (int lane = 0; lane < 8; ++lane) {
+    std::uint8_t next = 0;
+    for (std::uint8_t lane = 0; lane < 8; ++lane) {
       moves.expand[mask][lane] = next;
       if ((mask >> lane & 1) != 0) moves.compress[mask][next++] = lane;
     }
   }
   return moves;
 }();
+inline Vector move_lanes(Vector value, const std::uint8_t (&places)[8]) {
+  return _mm256_permutevar8x32_ps(
+      value, _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&places))));
+}
 #endif
 
-/// Bit `lane` where the lanes equal `number`.
-inline unsigned lanes_equal(Integers lanes, std::int32_t number) {
+/// Bit `lane` of each lane that compared true.
+inline unsigned bits(Integers truth) {
 #if defined(__AVX512F__)
-  return _mm512_cmpeq_epi32_mask(reinterpret_cast<__m512i>(lanes), _mm512_set1_epi32(number));
+  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(truth), reinterpret_cast<__m512i>(truth));
 #elif defined(__AVX2__) && defined(__FMA__)
-  return static_cast<unsigned>(
-      _mm256_movemask_ps(reinterpret_cast<__m256>(Integers{} + (lanes == Integers{} + number))));
+  return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(truth)));
 #else
   unsigned mask = 0;
-  for (int lane = 0; lane < kLanes; ++lane) mask |= (lanes[lane] == number ? 1u : 0u) << lane;
+  for (int lane = 0; lane < kLanes; ++lane) mask |= (truth[lane] != 0 ? 1u : 0u) << lane;
   return mask;
 #endif
 }
@@ -305,8 +321,7 @@ inline Vector compress(Vector value, unsigned mask) {
 #if defined(__AVX512F__)
   return _mm512_maskz_compress_ps(static_cast<__mmask16>(mask), value);
 #elif defined(__AVX2__) && defined(__FMA__)
-  return _mm256_permutevar8x32_ps(
-      value, _mm256_load_si256(reinterpret_cast<const __m256i*>(kLaneMoves.compress[mask])));
+  return move_lanes(value, kLaneMoves.compress[mask]);
 #else
   Vector result = value;
   int next = 0;
@@ -317,17 +332,16 @@ inline Vector compress(Vector value, unsigned mask) {
 #endif
 }
 
-/// The inverse: the first lanes of `packed`, in their order, to the lanes whose bit is set; others keep
-/// `rest`.
-inline Vector expand(Vector packed, unsigned mask, Vector rest) {
+/// The inverse: the first lanes of `packed`, in their order, to the lanes that compared true; others keep
+/// `rest`. mask: bits(truth).
+inline Vector expand(Vector packed, Integers truth, unsigned mask, Vector rest) {
 #if defined(__AVX512F__)
+  (void)truth;
   return _mm512_mask_expand_ps(rest, static_cast<__mmask16>(mask), packed);
 #elif defined(__AVX2__) && defined(__FMA__)
-  const Vector moved = _mm256_permutevar8x32_ps(
-      packed, _mm256_load_si256(reinterpret_cast<const __m256i*>(kLaneMoves.expand[mask])));
-  const Integers bit{1, 2, 4, 8, 16, 32, 64, 128};
-  return ((Integers{} + static_cast<std::int32_t>(mask)) & bit) != 0 ? moved : rest;
+  return _mm256_blendv_ps(rest, move_lanes(packed, kLaneMoves.expand[mask]), reinterpret_cast<__m256>(truth));
 #else
+  (void)truth;
   int next = 0;
   for (int lane = 0; lane < kLanes; ++lane) {
     if ((mask >> lane & 1) != 0) rest[lane] = packed[next++];

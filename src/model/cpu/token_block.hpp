@@ -6,19 +6,15 @@
 
 #include "model/cpu/kernels.hpp"
 #include "model/cpu/simd.hpp"
+#include "model/cpu/simd_math.hpp"
 
 namespace mgrn::model::cpu {
 namespace {
 
-/// Cells that go through a layer's dense parts together, and the stride of a tile's rows. The sums of weight
-/// gradients are loaded and stored once a tile; its two [inner][kTile] buffers stay in the first-level
-/// cache.
-constexpr int kTile = 2 * kTokenBlock;
-
 constexpr int kVectors = kTokenBlock / kLanes;  // of one row of a block
 // And of as much of a row as goes together where there are registers for it: weights are then broadcast half
 // as often, which else takes as many loads as the processor can do.
-constexpr int kWideVectors = kLanes == 16 ? kTile / kLanes : kVectors;
+constexpr int kWideVectors = kLanes == 16 ? 2 * kVectors : kVectors;
 // Rows computed together, so that at least eight independent sums hide the latency of a multiply-add.
 constexpr int kRowTile = kLanes >= 8 ? kLanes / 4 : 1;
 
@@ -38,7 +34,8 @@ MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int i
     for (int row = 0; row < kRows; ++row) w[row] = splat(weight[row * ins + i]);
 #pragma GCC unroll 8
     for (int v = 0; v < kCount; ++v) {
-      const Vector x = load(in + i * in_stride + v * kLanes);
+      const Vector x =
+          kRows > 1 ? load_once(in + i * in_stride + v * kLanes) : load(in + i * in_stride + v * kLanes);
 #pragma GCC unroll 8
       for (int row = 0; row < kRows; ++row) total[row][v] = fma(w[row], x, total[row][v]);
     }
@@ -90,7 +87,7 @@ MGRN_INLINE void outer_tile(const float* g, int g_stride, const float* x, int x_
   for (int n = 0; n < cells; n += kLanes) {
     Vector right[kIns];
 #pragma GCC unroll 4
-    for (int i = 0; i < kIns; ++i) right[i] = load(x + i * x_stride + n);
+    for (int i = 0; i < kIns; ++i) right[i] = load_once(x + i * x_stride + n);
 #pragma GCC unroll 4
     for (int o = 0; o < kOuts; ++o) {
       const Vector left = load(g + o * g_stride + n);
@@ -149,13 +146,12 @@ MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, i
   }
 }
 
-/// A tile's rows, towards the first-level cache: too many short rows for the hardware to follow.
-MGRN_INLINE void fetch_rows(const float* rows, int stride, int count) {
+/// A tile of a row, towards the first-level cache. No more of them at once: a processor forgets those for
+/// which it has no room.
+MGRN_INLINE void fetch_row(const float* row) {
   constexpr int kLine = 16;
-  for (int row = 0; row < count; ++row) {
-#pragma GCC unroll 4
-    for (int n = 0; n < kTile; n += kLine) __builtin_prefetch(rows + row * stride + n);
-  }
+#pragma GCC unroll 8
+  for (int n = 0; n < kTile; n += kLine) __builtin_prefetch(row + n);
 }
 
 MGRN_INLINE void copy_rows(const float* from, int from_stride, int rows, int cells, float* to,
@@ -196,21 +192,31 @@ inline void apply_mask(float* x, int columns, int cells, const std::uint32_t* wo
 MGRN_INLINE void layer_norm(const float* x, int width, int cells, const float* weight, const float* bias,
                             float* normalised, int stride, float* scale, float* out, int out_stride) {
   const float share = 1.0f / static_cast<float>(width);
-  for (int n = 0; n < cells; n += kLanes) {
-    Vector mean{};
-    for (int c = 0; c < width; ++c) mean += load(x + c * kTile + n);
-    mean *= share;
-    Vector variance{};
+  constexpr int kCount = 2;
+  for (int n = 0; n < cells; n += kCount * kLanes) {
+    Vector mean[kCount] = {}, variance[kCount] = {}, rescale[kCount];
     for (int c = 0; c < width; ++c) {
-      const Vector difference = load(x + c * kTile + n) - mean;
-      variance = fma(difference, difference, variance);
+      MGRN_EACH(u) mean[u] += load(x + c * kTile + n + u * kLanes);
     }
-    const Vector rescale = 1.0f / square_root(fma(variance, splat(share), splat(1e-5f)));
-    store(scale + n, rescale);
+    MGRN_EACH(u) mean[u] *= share;
     for (int c = 0; c < width; ++c) {
-      const Vector value = (load(x + c * kTile + n) - mean) * rescale;
-      store(normalised + c * stride + n, value);
-      store(out + c * out_stride + n, fma(value, splat(weight[c]), splat(bias[c])));
+      MGRN_EACH(u) {
+        const Vector difference = load(x + c * kTile + n + u * kLanes) - mean[u];
+        variance[u] = fma(difference, difference, variance[u]);
+      }
+    }
+    MGRN_EACH(u) {
+      rescale[u] = 1.0f / square_root(fma(variance[u], splat(share), splat(1e-5f)));
+      store(scale + n + u * kLanes, rescale[u]);
+    }
+    for (int c = 0; c < width; ++c) {
+      const Vector factor = splat(weight[c]), offset = splat(bias[c]);
+      MGRN_EACH(u) {
+        const int at = n + u * kLanes;
+        const Vector value = (load(x + c * kTile + at) - mean[u]) * rescale[u];
+        store(normalised + c * stride + at, value);
+        store(out + c * out_stride + at, fma(value, factor, offset));
+      }
     }
   }
 }
@@ -236,21 +242,29 @@ MGRN_INLINE void layer_norm_backward(const float* gradient, int gradient_stride,
     store(weight_sums + c * kLanes, load(weight_sums + c * kLanes) + weight_sum);
     store(bias_sums + c * kLanes, load(bias_sums + c * kLanes) + bias_sum);
   }
-  for (int n = 0; n < cells; n += kLanes) {
-    Vector mean{};
-    Vector along{};
+  constexpr int kCount = 2;
+  for (int n = 0; n < cells; n += kCount * kLanes) {
+    Vector mean[kCount] = {}, along[kCount] = {};
     for (int c = 0; c < width; ++c) {
-      const Vector g = load(gradient + c * gradient_stride + n) * weight[c];
-      mean += g;
-      along = fma(g, load(normalised + c * stride + n), along);
+      const Vector factor = splat(weight[c]);
+      MGRN_EACH(u) {
+        const Vector g = load(gradient + c * gradient_stride + n + u * kLanes) * factor;
+        mean[u] += g;
+        along[u] = fma(g, load(normalised + c * stride + n + u * kLanes), along[u]);
+      }
     }
-    mean *= share;
-    along *= share;
-    const Vector rescale = load(scale + n);
+    MGRN_EACH(u) {
+      mean[u] *= share;
+      along[u] *= share;
+    }
     for (int c = 0; c < width; ++c) {
-      const Vector g = load(gradient + c * gradient_stride + n) * weight[c];
-      const Vector value = (g - mean) - load(normalised + c * stride + n) * along;
-      store(result + c * result_stride + n, value * rescale);
+      const Vector factor = splat(weight[c]);
+      MGRN_EACH(u) {
+        const int at = n + u * kLanes;
+        const Vector g = load(gradient + c * gradient_stride + at) * factor;
+        const Vector value = (g - mean[u]) - load(normalised + c * stride + at) * along[u];
+        store(result + c * result_stride + at, value * load(scale + at));
+      }
     }
   }
 }
