@@ -40,7 +40,7 @@ struct DrawnSample {
 };
 
 constexpr std::size_t kCacheLine = 64;
-/// Of fetches with nothing between them a processor forgets those that it has no room for.
+/// Fetches with nothing between them help little: a processor seems to drop those that it has no room for.
 constexpr std::size_t kFetchedTogether = 16;
 
 // Into the second-level cache: a sample's lines are more than the first level holds.
@@ -274,7 +274,7 @@ struct Sampler::State {
     return true;
   }
 
-  /// Which of each gene's values are the cells'; where that takes its time, they are fetched meanwhile.
+  /// Which of each gene's values are the cells'; from here on they are on their way.
   void locate(DrawnSample& drawn) const {
     const SamplerKernels& kernels = sampler_kernels();
     drawn.tf_index.resize(drawn.places.size());
@@ -282,29 +282,22 @@ struct Sampler::State {
     if (options.pair_cells != PairCells::both) {  // values of every cell are held, by its number
       std::transform(drawn.places.begin(), drawn.places.end(), drawn.tf_index.begin(), cell_of);
       drawn.gene_index = drawn.tf_index;
-      return;
-    }
-    const std::span<const std::uint32_t> places = drawn.places;
-    const std::size_t tf_each = drawn.tf->value_bytes(options.atac);
-    const std::size_t gene_each = drawn.gene->value_bytes(options.atac);
-    for (std::size_t first = 0; first < places.size(); first += kFetchedTogether) {
-      const std::size_t count = std::min(kFetchedTogether, places.size() - first);
-      std::uint32_t* const tf_index = drawn.tf_index.data() + first;
-      kernels.rank(drawn.tf->cells, places.subspan(first, count), tf_index);
-      for (std::size_t i = 0; i < count; ++i) fetch_ahead(drawn.tf->values + tf_index[i] * tf_each);
-      std::uint32_t* const gene_index = drawn.gene_index.data() + first;
-      kernels.rank(drawn.gene->cells, places.subspan(first, count), gene_index);
-      for (std::size_t i = 0; i < count; ++i) fetch_ahead(drawn.gene->values + gene_index[i] * gene_each);
-    }
-  }
-
-  /// What copy() will read and write, and is not yet fetched.
-  void fetch(const DrawnSample& drawn, std::span<const float> out) const {
-    if (options.pair_cells != PairCells::both) {
       fetch_values(*drawn.tf, drawn.tf_index, options.atac);
       fetch_values(*drawn.gene, drawn.gene_index, options.atac);
+      return;
     }
-    fetch_to_write(out.data(), out.size_bytes());
+    const auto rank_and_fetch = [&](const GeneColumns& gene, std::span<const std::uint32_t> places,
+                                    std::uint32_t* index) {
+      kernels.rank(gene.cells, places, index);
+      const std::size_t each = gene.value_bytes(options.atac);
+      for (std::size_t i = 0; i < places.size(); ++i) fetch_ahead(gene.values + index[i] * each);
+    };
+    const std::span<const std::uint32_t> all = drawn.places;
+    for (std::size_t first = 0; first < all.size(); first += kFetchedTogether) {
+      const auto some = all.subspan(first, std::min(kFetchedTogether, all.size() - first));
+      rank_and_fetch(*drawn.tf, some, drawn.tf_index.data() + first);
+      rank_and_fetch(*drawn.gene, some, drawn.gene_index.data() + first);
+    }
   }
 
   void copy(const DrawnSample& drawn, std::span<float> out) const {
@@ -493,7 +486,7 @@ class SamplePipeline {
         DrawnSample& drawn = stages_[step % 2];
         if (state.draw(requests[step].name, drawn)) {
           state.locate(drawn);
-          state.fetch(drawn, out.subspan(step * state.sample_size(), state.sample_size()));
+          fetch_to_write(out.data() + step * state.sample_size(), state.sample_size() * sizeof(float));
         } else {
           count = step;  // the one before is still brought to its end
         }

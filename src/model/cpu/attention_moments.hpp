@@ -62,48 +62,16 @@ MGRN_INLINE void add_vectors(const Vector (&power)[kMomentVectors], const float*
   nu += b;
 }
 
-/// total[m] = sum_j w_j s_j^m and sum_j w_j v_j s_j^m, lane by lane, for the first kCount m: entry(j, w, s)
-/// gives a vector of each.
-template <int kCount, typename Entry>
-MGRN_APART void first_moments(const Entry& entry, const float* values, int entries, const MomentRows& rows,
-                              Vector (*total)[2]) {
-  float* const powers = rows.powers;
-  float* const steps = rows.steps;
+/// total[m] = sum_j p_j s_j^m and sum_j p_j v_j s_j^m, lane by lane, for kCount m: entry(j, p, s) gives a
+/// vector of each. Unless this is the last pass it leaves p_j s_j^kCount in `powers`.
+template <int kCount, bool kLast, typename Entry>
+MGRN_APART void moments_pass(const Entry& entry, const float* values, int entries, float* powers,
+                             Vector (*total)[2]) {
   Vector mu[kCount] = {}, nu[kCount] = {};
   for (int j = 0; j < entries; j += kMomentVectors * kLanes) {
     Vector power[kMomentVectors], step[kMomentVectors];
 #pragma GCC unroll 4
-    for (int u = 0; u < kMomentVectors; ++u) {
-      entry(j + u * kLanes, power[u], step[u]);
-      store(steps + j + u * kLanes, step[u]);
-    }
-    MGRN_EACH(m) {
-      add_vectors(power, values + j, mu[m], nu[m]);
-#pragma GCC unroll 4
-      for (int u = 0; u < kMomentVectors; ++u) power[u] *= step[u];
-    }
-#pragma GCC unroll 4
-    for (int u = 0; u < kMomentVectors; ++u) store(powers + j + u * kLanes, power[u]);
-  }
-  MGRN_EACH(m) {
-    total[m][0] = mu[m];
-    total[m][1] = nu[m];
-  }
-}
-
-/// The same for the kCount m that follow.
-template <int kCount, bool kLast>
-MGRN_APART void more_moments(const float* values, int entries, const MomentRows& rows, Vector (*total)[2]) {
-  float* const powers = rows.powers;
-  const float* const steps = rows.steps;
-  Vector mu[kCount] = {}, nu[kCount] = {};
-  for (int j = 0; j < entries; j += kMomentVectors * kLanes) {
-    Vector power[kMomentVectors], step[kMomentVectors];
-#pragma GCC unroll 4
-    for (int u = 0; u < kMomentVectors; ++u) {
-      power[u] = load(powers + j + u * kLanes);
-      step[u] = load_once(steps + j + u * kLanes);
-    }
+    for (int u = 0; u < kMomentVectors; ++u) entry(j + u * kLanes, power[u], step[u]);
     MGRN_EACH(m) {
       add_vectors(power, values + j, mu[m], nu[m]);
       if (kLast && m + 1 == kCount) break;
@@ -121,29 +89,43 @@ MGRN_APART void more_moments(const float* values, int entries, const MomentRows&
   }
 }
 
+/// The pass of `count` moments.
+template <bool kLast, typename Entry>
+inline void pass_of(int count, const Entry& entry, const float* values, int entries, float* powers,
+                    Vector (*total)[2]) {
+  static_assert(kLeastTogether == 3 && kMomentsTogether == 6);
+  static constexpr void (*kPasses[])(const Entry&, const float*, int, float*, Vector(*)[2]) = {
+      moments_pass<3, kLast, Entry>, moments_pass<4, kLast, Entry>, moments_pass<5, kLast, Entry>,
+      moments_pass<6, kLast, Entry>};
+  kPasses[count - kLeastTogether](entry, values, entries, powers, total);
+}
+
 /// mu[m] = sum_j w_j s_j^m and nu[m] = sum_j w_j v_j s_j^m for m = 0..terms, over `entries` (a multiple of
-/// kTokenBlock) of them; see first_moments for `entry`.
+/// kTokenBlock) of them; entry(j, w, s) gives a vector of each.
 template <typename Entry>
 inline void moments(const Entry& entry, const float* values, int entries, int terms, const MomentRows& rows,
                     float* mu, float* nu) {
-  using First = void (*)(const Entry&, const float*, int, const MomentRows&, Vector(*)[2]);
-  using More = void (*)(const float*, int, const MomentRows&, Vector(*)[2]);
-  static constexpr First kFirst[] = {first_moments<3, Entry>, first_moments<4, Entry>,
-                                     first_moments<5, Entry>, first_moments<6, Entry>};
-  static constexpr More kMore[2][4] = {
-      {more_moments<3, false>, more_moments<4, false>, more_moments<5, false>, more_moments<6, false>},
-      {more_moments<3, true>, more_moments<4, true>, more_moments<5, true>, more_moments<6, true>}};
-  static_assert(kLeastTogether == 3 && kMomentsTogether == 6);
+  float* const powers = rows.powers;
+  float* const steps = rows.steps;
+  const auto first = [=](int j, Vector& power, Vector& step) {
+    entry(j, power, step);
+    store(steps + j, step);
+  };
+  const auto later = [=](int j, Vector& power, Vector& step) {
+    power = load(powers + j);
+    step = load_once(steps + j);
+  };
   Vector total[kMomentRoom][2];
   const int count = terms + 1;
   const int passes = (count + kMomentsTogether - 1) / kMomentsTogether;
   for (int pass = 0, done = 0; pass < passes; ++pass) {
     const int together = (count - done) / (passes - pass);
-    const int which = together - kLeastTogether;
     if (pass == 0) {
-      kFirst[which](entry, values, entries, rows, total);
+      pass_of<false>(together, first, values, entries, powers, total);
+    } else if (pass + 1 < passes) {
+      pass_of<false>(together, later, values, entries, powers, total + done);
     } else {
-      kMore[pass + 1 == passes ? 1 : 0][which](values, entries, rows, total + done);
+      pass_of<true>(together, later, values, entries, powers, total + done);
     }
     done += together;
   }

@@ -314,16 +314,11 @@ struct EncoderOf {
       const int next = begin + kTile;
       const auto fetch_next = [&](int row) {
         if (next >= d.padded) return;
-        if (row < width) {
-          fetch_row(state.norm2 + row * d.padded + next);
-        } else if (row < 2 * width) {
-          fetch_row(state.norm1 + (row - width) * d.padded + next);
-        } else if (row < 3 * width) {
-          fetch_row(state.mixed + (row - 2 * width) * d.padded + next);
-        } else if (row == 3 * width) {
-          fetch_row(state.scale1 + next);
-        } else if (row == 3 * width + 1) {
-          fetch_row(state.scale2 + next);
+        const float* const wide[] = {state.norm2, state.norm1, state.mixed};
+        if (row < 3 * width) {
+          fetch_row(wide[row / width] + row % width * d.padded + next);
+        } else if (row < 3 * width + 2) {
+          fetch_row((row == 3 * width ? state.scale1 : state.scale2) + next);
         }
       };
       layer_norm_backward(scratch.stream + begin, d.padded, width, cells, w.norm2_weight, state.norm2 + begin,

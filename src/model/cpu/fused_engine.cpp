@@ -105,7 +105,7 @@ class FusedEngine final : public Engine {
   void predict(const Parameters& parameters, int samples, std::span<const float> inputs,
                std::span<float> logits) override {
     check_prediction(shape_, parameters, samples, inputs, logits);
-    require_nothing_begun();
+    require_nothing_pending();
     const FlushSubnormals mode;
     prepare(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
@@ -128,7 +128,7 @@ class FusedEngine final : public Engine {
   StepStatistics gradient(const Parameters& parameters, const MicroBatch& batch,
                           std::span<float> gradient) override {
     check_micro_batch(shape_, parameters, batch, gradient, micro_batch_, dropout_ > 0);
-    require_nothing_begun();
+    require_nothing_pending();
     prepare_backward(parameters);
     const StepStatistics statistics = backward(parameters, batch, gradient);
     kernels_.predictor_weight_gradient(rows_, dims_.hidden, columns_, flat_, flat_stride_, hidden_gradient_,
@@ -140,11 +140,11 @@ class FusedEngine final : public Engine {
                             FixedPointSum& sum) override {
     rest_.resize(parameters.values().size());
     check_micro_batch(shape_, parameters, batch, rest_, micro_batch_, dropout_ > 0);
+    // Nothing pending: a sum begins. Its weights stay what they are.
+    if (pending_ == 0) prepare_backward(parameters);
     if (pending_ == kMostPending) sum_pending(sum);
     if (pending_ == 0) overwrite_ = sum.fresh;
     use_pending(pending_);
-    if (!summing_) prepare_backward(parameters);
-    summing_ = true;
     const StepStatistics statistics = backward(parameters, batch, rest_);
     ++pending_;
     // All but the predictor's large matrix, whose gradient waits for its neighbours.
@@ -162,10 +162,7 @@ class FusedEngine final : public Engine {
     return statistics;
   }
 
-  void finish(FixedPointSum& sum) override {
-    sum_pending(sum);
-    summing_ = false;
-  }
+  void finish(FixedPointSum& sum) override { sum_pending(sum); }
 
   void visit_heads(const Parameters& parameters, int samples, std::span<const float> inputs,
                    const HeadVisitor& visit) override {
@@ -262,8 +259,8 @@ class FusedEngine final : public Engine {
     use_pending(0);
   }
 
-  void require_nothing_begun() const {
-    if (summing_) {
+  void require_nothing_pending() const {
+    if (pending_ > 0) {
       throw base::InternalError({.what = "an engine was asked for something else before it finished a sum",
                                  .hint = "Report this as a defect."});
     }
@@ -591,7 +588,6 @@ class FusedEngine final : public Engine {
   float* predictor_work_ = nullptr;
   int pending_ = 0;          // micro-batches whose predictor weight gradient is not summed yet
   bool overwrite_ = false;   // the first of them starts the sum
-  bool summing_ = false;     // a sum has begun and is not finished: weights stay prepared
   std::vector<float> rest_;  // their other gradients, while they are added
   float* flat_gradient_ = nullptr;
   float* hidden_ = nullptr;

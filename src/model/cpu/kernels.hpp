@@ -148,13 +148,17 @@ struct PendingGradients {
   const float* hidden_gradient[kMostPending] = {};  ///< [rows][units] each
 };
 
-/// Floats of work space that the predictor's ways back need: the gradients that are not zero, each with its
-/// place, and the copy of a strip.
+/// Floats of work space that lists of the gradients that are not zero need: the lists' lengths, and each
+/// gradient with its place, a zero more in each list at most.
+inline constexpr std::size_t gradient_lists_room(std::size_t gradients, std::size_t lists) {
+  return lists + 2 * (gradients + lists);
+}
+/// The same for the predictor's ways back, with the copy of a strip where they make one.
 inline constexpr std::size_t flat_gradient_room(std::size_t rows, std::size_t units) {
-  return rows + 2 * (rows * units + rows);
+  return gradient_lists_room(rows * units, rows);
 }
 inline constexpr std::size_t weight_gradient_room(std::size_t rows, std::size_t units, std::size_t batches) {
-  return batches * (rows * kLargestStrip + units + 2 * (rows * units + units));
+  return batches * rows * kLargestStrip + gradient_lists_room(batches * rows * units, batches * units);
 }
 
 struct Kernels {

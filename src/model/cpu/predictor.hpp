@@ -23,9 +23,9 @@ static_assert(kFlatPadding % kStrip == 0 && kStrip <= kLargestStrip);
 
 // With 16 registers a tile takes all of them: what surrounds its loop must stay out of it.
 #if defined(__AVX512F__)
-#define MGRN_TILE __attribute__((always_inline)) inline
+#define MGRN_TILE MGRN_INLINE
 #else
-#define MGRN_TILE __attribute__((noinline))
+#define MGRN_TILE MGRN_APART
 #endif
 
 /// total[unit][row] of kUnits units and four rows, summed over the columns in their order, block by block.
@@ -102,34 +102,45 @@ void predictor(int rows, int units, int columns, const float* flat, int flat_str
 // About half of the hidden units were cut off by the rectifier, others in each sample, and have no gradient.
 // The backward passes walk lists of those that have one: half the multiply-adds, and nothing is missed.
 
-/// Lists of factors that are not zero, one behind the other, and where in a strip's copy lies what they are
+/// Lists of gradients that are not zero, one behind the other, and where in a strip's copy lies what they are
 /// factors of. Each list is made even by a zero.
-struct FactorLists {
-  FactorLists(float* work, int room) : factors(work), places(reinterpret_cast<std::int32_t*>(work + room)) {}
-
-  /// Appends the list of `count` factors, `step` apart: the i-th one's row begins at i * kStrip. Returns its
-  /// length.
-  int append(const float* from, int count, int step) {
-    const int begin = end;
-    for (int i = 0; i < count; ++i) {
-      const float factor = from[i * step];
-      factors[end] = factor;
-      places[end] = i * kStrip;
-      end += factor != 0.0f ? 1 : 0;  // NaN is listed
-    }
-    if ((end - begin) % 2 != 0) {
-      factors[end] = 0.0f;
-      places[end++] = 0;
-    }
-    return end - begin;
-  }
-
-  /// Floats that lists of `factors` factors need in `lists` lists.
-  static int room(int factors, int lists) { return factors + lists; }
-
+struct GradientLists {
+  int* lengths;
   float* factors;
   std::int32_t* places;
-  int end = 0;
+};
+
+/// Writes lists in work space of gradient_lists_room().
+class GradientListWriter {
+ public:
+  GradientListWriter(float* work, int gradients, int list_count)
+      : lists_{.lengths = reinterpret_cast<int*>(work),
+               .factors = work + list_count,
+               .places = reinterpret_cast<std::int32_t*>(work + list_count + gradients + list_count)},
+        next_(lists_) {}
+
+  /// The list of `count` factors, `step` apart: the i-th one's row begins at i * kStrip.
+  void append(const float* from, int count, int step) {
+    int length = 0;
+    for (int i = 0; i < count; ++i) {
+      const float factor = from[i * step];
+      next_.factors[length] = factor;
+      next_.places[length] = i * kStrip;
+      length += factor != 0.0f ? 1 : 0;  // NaN is listed
+    }
+    if (length % 2 != 0) {
+      next_.factors[length] = 0.0f;
+      next_.places[length++] = 0;
+    }
+    *next_.lengths++ = length;
+    next_.factors += length;
+    next_.places += length;
+  }
+
+  const GradientLists& lists() const { return lists_; }
+
+ private:
+  GradientLists lists_, next_;
 };
 
 /// total = sum_i factors[i] strip[places[i]...], count even: two sums, as every multiply-add waits for the
@@ -148,6 +159,14 @@ MGRN_TILE void weighted_rows(const float* strip, const float* factors, const std
   }
 #pragma GCC unroll 8
   for (int n = 0; n < kStripVectors; ++n) total[n] = even[n] + odd[n];
+}
+
+/// The same of the list that is next, which is then passed.
+MGRN_INLINE void next_weighted_rows(const float* strip, GradientLists& next, Vector (&total)[kStripVectors]) {
+  const int length = *next.lengths++;
+  weighted_rows(strip, next.factors, next.places, length, total);
+  next.factors += length;
+  next.places += length;
 }
 
 /// weight [units][columns] -> strips [flat_stride / kStrip][units][kStrip], zero behind the last column: rows
@@ -170,17 +189,13 @@ void predictor_strips(int units, int columns, const float* weight, float* strips
 /// flat_gradient [rows][flat_stride] = hidden_gradient weight. flat_stride is a multiple of kStrip.
 void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, const float* strips,
                              const float* hidden_gradient, float* work, float* flat_gradient) {
-  int* const counts = reinterpret_cast<int*>(work);  // [rows]
-  FactorLists lists(work + rows, FactorLists::room(rows * units, rows));
-  for (int r = 0; r < rows; ++r) counts[r] = lists.append(hidden_gradient + r * units, units, 1);
+  GradientListWriter writer(work, rows * units, rows);
+  for (int r = 0; r < rows; ++r) writer.append(hidden_gradient + r * units, units, 1);
   for (int at = 0; at < columns; at += kStrip, strips += units * kStrip) {
-    const float* factors = lists.factors;
-    const std::int32_t* places = lists.places;
+    GradientLists next = writer.lists();
     for (int r = 0; r < rows; ++r) {
       Vector total[kStripVectors];
-      weighted_rows(strips, factors, places, counts[r], total);
-      factors += counts[r];
-      places += counts[r];
+      next_weighted_rows(strips, next, total);
       float* const to = flat_gradient + r * flat_stride + at;
 #pragma GCC unroll 8
       for (int n = 0; n < kStripVectors; ++n) store(to + n * kLanes, total[n]);
@@ -188,31 +203,13 @@ void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, 
   }
 }
 
-/// What the weight gradient of several micro-batches reads.
-struct WeightGradientOperands {
-  /// work: [micro-batches * rows][kStrip] and, of each unit and micro-batch, its number of factors, and they.
-  WeightGradientOperands(float* work, int row_count, int unit_count, int batch_count)
-      : rows(row_count),
-        batches(batch_count),
-        strip(work),
-        counts(reinterpret_cast<int*>(strip + row_count * batch_count * kStrip)),
-        lists(strip + row_count * batch_count * kStrip + unit_count * batch_count,
-              FactorLists::room(row_count * unit_count * batch_count, unit_count * batch_count)) {}
-
-  void pack_strip(const float* flat, int flat_stride, int batch) const {
-    for (int r = 0; r < rows; ++r) {
-      float* const to = strip + (batch * rows + r) * kStrip;
+/// flat [rows][flat_stride] -> strip [rows][kStrip]: rows lie pages apart.
+inline void pack_strip(const float* flat, int flat_stride, int rows, float* strip) {
+  for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
-      for (int n = 0; n < kStrip; n += kLanes) store(to + n, load(flat + r * flat_stride + n));
-    }
+    for (int n = 0; n < kStrip; n += kLanes) store(strip + r * kStrip + n, load(flat + r * flat_stride + n));
   }
-
-  int rows;  ///< of a micro-batch
-  int batches;
-  float* strip;  ///< [batches][rows][kStrip]
-  int* counts;   ///< [units][batches]
-  FactorLists lists;
-};
+}
 
 /// Columns of the vector that begins at `column`: none where it is less than 1.
 inline int lanes_left(int columns, int column) {
@@ -222,17 +219,15 @@ inline int lanes_left(int columns, int column) {
 /// weight_gradient [units][columns] = hidden_gradient^T flat.
 void predictor_weight_gradient(int rows, int units, int columns, const float* flat, int flat_stride,
                                const float* hidden_gradient, float* work, float* weight_gradient) {
-  WeightGradientOperands of(work, rows, units, 1);
-  for (int u = 0; u < units; ++u) of.counts[u] = of.lists.append(hidden_gradient + u, rows, units);
+  float* const strip = work;  // [rows][kStrip]
+  GradientListWriter writer(strip + rows * kStrip, rows * units, units);
+  for (int u = 0; u < units; ++u) writer.append(hidden_gradient + u, rows, units);
   for (int at = 0; at < columns; at += kStrip) {
-    of.pack_strip(flat + at, flat_stride, 0);
-    const float* factors = of.lists.factors;
-    const std::int32_t* places = of.lists.places;
+    pack_strip(flat + at, flat_stride, rows, strip);
+    GradientLists next = writer.lists();
     for (int u = 0; u < units; ++u) {
       Vector total[kStripVectors];
-      weighted_rows(of.strip, factors, places, of.counts[u], total);
-      factors += of.counts[u];
-      places += of.counts[u];
+      next_weighted_rows(strip, next, total);
 #pragma GCC unroll 8
       for (int n = 0; n < kStripVectors; ++n) {
         const int column = at + n * kLanes;
@@ -286,19 +281,18 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
   constexpr int kHalf = kLanes / 2;
   constexpr int kHalves = 2 * kStripVectors;
   Integers most[kMostPending] = {};
-  WeightGradientOperands of(work, rows, units, pending.count);
+  float* const strips = work;  // [pending.count][rows][kStrip]
+  GradientListWriter writer(strips + pending.count * rows * kStrip, pending.count * rows * units,
+                            pending.count * units);
   for (int u = 0; u < units; ++u) {
-    for (int b = 0; b < pending.count; ++b) {
-      of.counts[u * pending.count + b] = of.lists.append(pending.hidden_gradient[b] + u, rows, units);
-    }
+    for (int b = 0; b < pending.count; ++b) writer.append(pending.hidden_gradient[b] + u, rows, units);
   }
   const std::uint64_t start = static_cast<std::uint64_t>(pending.count) * kBiasLeftOut;
   for (int at = 0; at < columns; at += kStrip) {
     const bool whole = at + kStrip <= columns;
-    for (int b = 0; b < pending.count; ++b) of.pack_strip(pending.flat[b] + at, flat_stride, b);
-    const float* factors = of.lists.factors;
-    const std::int32_t* places = of.lists.places;
-    const int* count = of.counts;
+    for (int b = 0; b < pending.count; ++b)
+      pack_strip(pending.flat[b] + at, flat_stride, rows, strips + b * rows * kStrip);
+    GradientLists next = writer.lists();
     for (int u = 0; u < units; ++u) {
       std::uint64_t* const to = sum + u * columns + at;
       // The next unit's part lies in another page, where no hardware would look ahead.
@@ -306,7 +300,7 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
       Longs sums[kHalves];
       if (overwrite) {
 #pragma GCC unroll 16
-        for (int half = 0; half < kHalves; ++half) sums[half] = Longs{} + start;
+        for (Longs& sum_of_half : sums) sum_of_half = Longs{} + start;
       } else if (whole) {
 #pragma GCC unroll 16
         for (int half = 0; half < kHalves; ++half)
@@ -321,9 +315,7 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
       }
       for (int b = 0; b < pending.count; ++b) {
         Vector total[kStripVectors];
-        weighted_rows(of.strip + b * rows * kStrip, factors, places, *count, total);
-        factors += *count;
-        places += *count++;
+        next_weighted_rows(strips + b * rows * kStrip, next, total);
         Integers magnitudes = most[b];
 #pragma GCC unroll 8
         for (int n = 0; n < kStripVectors; ++n) {

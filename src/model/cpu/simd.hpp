@@ -25,6 +25,8 @@ constexpr int kLanes = 4;
 #endif
 constexpr int kVectorBytes = kLanes * 4;
 
+// g++ lets vectors alias their elements, and no more: what points elsewhere need not be read again after a
+// store.
 typedef float Vector __attribute__((vector_size(kVectorBytes)));
 typedef double Doubles __attribute__((vector_size(kVectorBytes)));
 typedef std::uint64_t Longs __attribute__((vector_size(kVectorBytes), may_alias, aligned(8)));

@@ -146,8 +146,8 @@ MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, i
   }
 }
 
-/// A tile of a row, towards the first-level cache. No more of them at once: a processor forgets those for
-/// which it has no room.
+/// A tile of a row, towards the first-level cache. No more of them at once: a processor seems to drop
+/// those that it has no room for.
 MGRN_INLINE void fetch_row(const float* row) {
   constexpr int kLine = 16;
 #pragma GCC unroll 8
@@ -198,7 +198,7 @@ MGRN_INLINE void layer_norm(const float* x, int width, int cells, const float* w
     for (int c = 0; c < width; ++c) {
       MGRN_EACH(u) mean[u] += load(x + c * kTile + n + u * kLanes);
     }
-    MGRN_EACH(u) mean[u] *= share;
+    for (Vector& one : mean) one *= share;
     for (int c = 0; c < width; ++c) {
       MGRN_EACH(u) {
         const Vector difference = load(x + c * kTile + n + u * kLanes) - mean[u];
