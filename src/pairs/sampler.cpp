@@ -20,7 +20,9 @@ namespace {
 /// What a thread needs while it draws; kept between calls so that a sample allocates nothing.
 struct Scratch {
   SelectIndex index;
-  std::vector<std::uint32_t> members;  // places of all cells to draw from, where listing them is faster
+  // Of all cells to draw from, where listing them is faster: their places, or which of each gene's values are
+  // theirs, the TF's in `members`.
+  std::vector<std::uint32_t> members, gene_members;
   RankDraw draw;
 };
 
@@ -34,7 +36,8 @@ struct DrawnSample {
   SampleName name;
   const GeneColumns* tf = nullptr;
   const GeneColumns* gene = nullptr;
-  std::vector<std::uint32_t> places;      // N
+  std::uint32_t candidates = 0;           // cells to draw from
+  std::vector<std::uint32_t> places;      // N; not looked for where values are found without
   std::vector<std::uint32_t> tf_index;    // N
   std::vector<std::uint32_t> gene_index;  // N
 };
@@ -104,7 +107,7 @@ void copy_rows(const DrawnSample& drawn, std::size_t width, float* rows) {
   const GeneValues gene(*drawn.gene);
   const std::uint32_t* const tf_index = drawn.tf_index.data();
   const std::uint32_t* const gene_index = drawn.gene_index.data();
-  const std::size_t count = drawn.places.size();
+  const std::size_t count = drawn.tf_index.size();
   for (std::size_t i = 0; i < count; ++i, rows += width) {
     tf.copy(tf_index[i], rows);
     gene.copy(gene_index[i], rows + 2);
@@ -237,32 +240,41 @@ struct Sampler::State {
             .reordered = once};
   }
 
-  /// The places of the sample's cells. False when there are none to draw from.
-  bool draw(const SampleName& name, DrawnSample& drawn) const {
+  /// Draws the sample's cells: their ranks among those to draw from, in the thread's scratch memory. Empty
+  /// when there are none to draw from.
+  std::span<const std::uint32_t> draw_ranks(const SampleName& name, DrawnSample& drawn) const {
     drawn.name = name;
     drawn.tf = &at(name.tf);
     drawn.gene = &at(name.gene);
-    const CellBlock* a = drawn.tf->cells;
-    const CellBlock* b = drawn.gene->cells;
-    const CombinedCellsKernels& kernels = combined_cells();
     Scratch& memory = scratch();
     const std::size_t blocks = columns.blocks();
     memory.index.resize(blocks);
-    const std::uint32_t count =
-        draws_from_all() ? columns.cells() : kernels.running_counts(a, b, blocks, memory.index.before.data());
-    if (count == 0) {
-      return false;
+    drawn.candidates = draws_from_all() ? columns.cells()
+                                        : combined_cells().running_counts(drawn.tf->cells, drawn.gene->cells,
+                                                                          blocks, memory.index.before.data());
+    if (drawn.candidates == 0) {
+      return {};
     }
     const Keys named = keys_of(name);
-    auto& ranks = memory.draw.draw(count, static_cast<std::size_t>(options.cells), named.cells);
+    auto& ranks = memory.draw.draw(drawn.candidates, static_cast<std::size_t>(options.cells), named.cells);
     if (named.reordered) {
       memory.draw.shuffle(ranks, named.order);
     }
+    return ranks;
+  }
+
+  /// Where in the cell sets the drawn cells are.
+  void find_places(std::span<const std::uint32_t> ranks, DrawnSample& drawn) const {
+    const CombinedCellsKernels& kernels = combined_cells();
+    Scratch& memory = scratch();
+    const CellBlock* a = drawn.tf->cells;
+    const CellBlock* b = drawn.gene->cells;
+    const std::size_t blocks = columns.blocks();
     drawn.places.resize(ranks.size());
     if (draws_from_all()) {
       std::transform(ranks.begin(), ranks.end(), drawn.places.begin(), place_of);
     } else if (listing_is_faster(blocks, ranks.size())) {
-      memory.members.resize(std::max<std::size_t>(memory.members.size(), count + kListOverrun));
+      memory.members.resize(std::max<std::size_t>(memory.members.size(), drawn.candidates + kListOverrun));
       kernels.list(a, b, blocks, memory.members.data());
       for (std::size_t i = 0; i < ranks.size(); ++i) {
         drawn.places[i] = memory.members[ranks[i]];
@@ -271,24 +283,50 @@ struct Sampler::State {
       memory.index.finish(blocks);
       kernels.select(a, b, memory.index, ranks, drawn.places.data());
     }
-    return true;
   }
 
-  /// Which of each gene's values are the cells'; from here on they are on their way.
-  void locate(DrawnSample& drawn) const {
-    const SamplerKernels& kernels = sampler_kernels();
-    drawn.tf_index.resize(drawn.places.size());
-    drawn.gene_index.resize(drawn.places.size());
+  /// Which of each gene's values are the drawn cells'; from here on they are on their way.
+  void locate(std::span<const std::uint32_t> ranks, DrawnSample& drawn) const {
+    drawn.tf_index.resize(ranks.size());
+    drawn.gene_index.resize(ranks.size());
     if (options.pair_cells != PairCells::both) {  // values of every cell are held, by its number
+      find_places(ranks, drawn);
       std::transform(drawn.places.begin(), drawn.places.end(), drawn.tf_index.begin(), cell_of);
       drawn.gene_index = drawn.tf_index;
       fetch_values(*drawn.tf, drawn.tf_index, options.atac);
       fetch_values(*drawn.gene, drawn.gene_index, options.atac);
-      return;
+    } else if (!options.context.cell && ranking_all_is_faster(columns.blocks(), ranks.size())) {
+      locate_by_all_ranks(ranks, drawn);
+    } else {
+      find_places(ranks, drawn);
+      locate_places(drawn);
     }
+  }
+
+  void locate_by_all_ranks(std::span<const std::uint32_t> ranks, DrawnSample& drawn) const {
+    auto& tf_ranks = scratch().members;
+    auto& gene_ranks = scratch().gene_members;
+    const std::size_t room = drawn.candidates + kListOverrun;
+    tf_ranks.resize(std::max(tf_ranks.size(), room));
+    gene_ranks.resize(std::max(gene_ranks.size(), room));
+    sampler_kernels().rank_both(drawn.tf->cells, drawn.gene->cells, columns.blocks(), tf_ranks.data(),
+                                gene_ranks.data());
+    const auto take_and_fetch = [&](const GeneColumns& gene, const std::vector<std::uint32_t>& all,
+                                    std::vector<std::uint32_t>& index) {
+      const std::size_t each = gene.value_bytes(options.atac);
+      for (std::size_t i = 0; i < ranks.size(); ++i) {
+        index[i] = all[ranks[i]];
+        fetch_ahead(gene.values + index[i] * each);
+      }
+    };
+    take_and_fetch(*drawn.tf, tf_ranks, drawn.tf_index);
+    take_and_fetch(*drawn.gene, gene_ranks, drawn.gene_index);
+  }
+
+  void locate_places(DrawnSample& drawn) const {
     const auto rank_and_fetch = [&](const GeneColumns& gene, std::span<const std::uint32_t> places,
                                     std::uint32_t* index) {
-      kernels.rank(gene.cells, places, index);
+      sampler_kernels().rank(gene.cells, places, index);
       const std::size_t each = gene.value_bytes(options.atac);
       for (std::size_t i = 0; i < places.size(); ++i) fetch_ahead(gene.values + index[i] * each);
     };
@@ -310,7 +348,7 @@ struct Sampler::State {
 
   void copy_context(const DrawnSample& drawn, std::span<float> out) const {
     const auto width = static_cast<std::size_t>(options.width);
-    for (std::size_t i = 0; i < drawn.places.size(); ++i) {
+    for (std::size_t i = 0; i < drawn.tf_index.size(); ++i) {
       float* to = out.data() + i * width + 4;
       if (options.context.cell) {
         to = std::copy_n(context.cells.data() + std::size_t{cell_of(drawn.places[i])} * kCellContext,
@@ -425,9 +463,11 @@ bool Sampler::draw(const SampleName& name, std::span<std::uint32_t> cells) const
                                .hint = "Report this as a defect."});
   }
   DrawnSample& drawn = single();
-  if (!state_->draw(name, drawn)) {
+  const auto ranks = state_->draw_ranks(name, drawn);
+  if (ranks.empty()) {
     return false;
   }
+  state_->find_places(ranks, drawn);
   std::transform(drawn.places.begin(), drawn.places.end(), cells.begin(), cell_of);
   return true;
 }
@@ -435,10 +475,11 @@ bool Sampler::draw(const SampleName& name, std::span<std::uint32_t> cells) const
 bool Sampler::gather(const SampleName& name, std::span<float> out) const {
   state_->require_room(out.size());
   DrawnSample& drawn = single();
-  if (!state_->draw(name, drawn)) {
+  const auto ranks = state_->draw_ranks(name, drawn);
+  if (ranks.empty()) {
     return false;
   }
-  state_->locate(drawn);
+  state_->locate(ranks, drawn);
   state_->copy(drawn, out);
   return true;
 }
@@ -484,8 +525,8 @@ class SamplePipeline {
       if (step < count) {
         const Sampler::State& state = state_of(requests[step]);
         DrawnSample& drawn = stages_[step % 2];
-        if (state.draw(requests[step].name, drawn)) {
-          state.locate(drawn);
+        if (const auto ranks = state.draw_ranks(requests[step].name, drawn); !ranks.empty()) {
+          state.locate(ranks, drawn);
           fetch_to_write(out.data() + step * state.sample_size(), state.sample_size() * sizeof(float));
         } else {
           count = step;  // the one before is still brought to its end

@@ -48,6 +48,10 @@ struct SamplerKernels {
   CombinedCellsKernels either;  ///< cells that are in at least one
   /// index[i]: which of a gene's values belong to the cell at places[i], which the set contains.
   void (*rank)(const CellBlock* cells, std::span<const std::uint32_t> places, std::uint32_t* index);
+  /// What rank() tells of all cells in both sets, ascending: a_index for a's values, b_index for b's. Both
+  /// get up to kListOverrun elements of anything behind them.
+  void (*rank_both)(const CellBlock* a, const CellBlock* b, std::size_t blocks, std::uint32_t* a_index,
+                    std::uint32_t* b_index);
 };
 
 /// The fastest variant for this processor.
@@ -57,5 +61,8 @@ std::vector<const SamplerKernels*> all_sampler_kernels();
 
 /// Whether N cells are found faster by listing all that there are than by selecting each.
 bool listing_is_faster(std::size_t blocks, std::size_t wanted);
+/// Whether the values of N cells are found faster by ranking all cells that there are than by listing places
+/// and ranking N of them.
+bool ranking_all_is_faster(std::size_t blocks, std::size_t wanted);
 
 }  // namespace mgrn::pairs

@@ -93,6 +93,12 @@ TEST_P(SamplerKernelsOfSize, EveryVariantCountsListsSelectsAndRanksAlike) {
       for (std::size_t i = 0; i < found.size(); ++i) {
         ASSERT_EQ(a.members[found[i]], shared[i]);
       }
+      std::vector<std::uint32_t> of_a(shared.size() + kListOverrun), of_b(of_a.size());
+      kernels->rank_both(a.blocks.data(), b.blocks.data(), a.blocks.size(), of_a.data(), of_b.data());
+      for (std::size_t i = 0; i < shared.size(); ++i) {
+        ASSERT_EQ(a.members[of_a[i]], shared[i]);
+        ASSERT_EQ(b.members[of_b[i]], shared[i]);
+      }
     }
   }
 }

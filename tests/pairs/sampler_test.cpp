@@ -238,15 +238,16 @@ TEST(Sampler, LeavesThePlaceUntouchedWhenNoCellIsShared) {
 }
 
 TEST(Sampler, GathersRnaAndRpOfTfThenOfGeneForTheDrawnCells) {
-  for (const int width : {4, 6}) {
-    auto options = options_of(200);
+  // So few that each cell is selected, that places are listed, and that all cells are ranked.
+  for (const auto& [count, width] : {std::pair{5, 4}, {20, 4}, {200, 4}, {200, 6}}) {
+    auto options = options_of(count);
     options.width = width;
     const auto sampler = make_sampler(options);
     // Dense and sparse RP, sparse and dense RNA.
     for (const auto& [tf, gene] : {std::pair{0u, 2u}, {2u, 3u}, {1u, 0u}, {5u, 3u}}) {
       const auto name = name_of(tf, gene, 2, 1);
       const auto cells = draw(sampler, name);
-      std::vector<float> sample(200 * static_cast<std::size_t>(width), 99.0f);
+      std::vector<float> sample(cells.size() * static_cast<std::size_t>(width), 99.0f);
       ASSERT_TRUE(sampler.gather(name, sample));
       for (std::size_t i = 0; i < cells.size(); ++i) {
         const float* row = sample.data() + i * static_cast<std::size_t>(width);
