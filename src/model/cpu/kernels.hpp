@@ -149,9 +149,9 @@ struct PendingGradients {
 };
 
 /// Floats of work space that lists of the gradients that are not zero need: the lists' lengths, and each
-/// gradient with its place, a zero more in each list at most.
+/// gradient with its place.
 inline constexpr std::size_t gradient_lists_room(std::size_t gradients, std::size_t lists) {
-  return lists + 2 * (gradients + lists);
+  return lists + 2 * gradients;
 }
 /// The same for the predictor's ways back, with the copy of a strip where they make one.
 inline constexpr std::size_t flat_gradient_room(std::size_t rows, std::size_t units) {

@@ -103,11 +103,17 @@ void predictor(int rows, int units, int columns, const float* flat, int flat_str
 // The backward passes walk lists of those that have one: half the multiply-adds, and nothing is missed.
 
 /// Lists of gradients that are not zero, one behind the other, and where in a strip's copy lies what they are
-/// factors of. Each list is made even by a zero.
+/// factors of.
 struct GradientLists {
   int* lengths;
   float* factors;
   std::int32_t* places;
+
+  void pass(int length) {
+    ++lengths;
+    factors += length;
+    places += length;
+  }
 };
 
 /// Writes lists in work space of gradient_lists_room().
@@ -116,7 +122,7 @@ class GradientListWriter {
   GradientListWriter(float* work, int gradients, int list_count)
       : lists_{.lengths = reinterpret_cast<int*>(work),
                .factors = work + list_count,
-               .places = reinterpret_cast<std::int32_t*>(work + list_count + gradients + list_count)},
+               .places = reinterpret_cast<std::int32_t*>(work + list_count + gradients)},
         next_(lists_) {}
 
   /// The list of `count` factors, `step` apart: the i-th one's row begins at i * kStrip.
@@ -128,13 +134,8 @@ class GradientListWriter {
       next_.places[length] = i * kStrip;
       length += factor != 0.0f ? 1 : 0;  // NaN is listed
     }
-    if (length % 2 != 0) {
-      next_.factors[length] = 0.0f;
-      next_.places[length++] = 0;
-    }
-    *next_.lengths++ = length;
-    next_.factors += length;
-    next_.places += length;
+    *next_.lengths = length;
+    next_.pass(length);
   }
 
   const GradientLists& lists() const { return lists_; }
@@ -143,30 +144,37 @@ class GradientListWriter {
   GradientLists lists_, next_;
 };
 
-/// total = sum_i factors[i] strip[places[i]...], count even: two sums, as every multiply-add waits for the
+/// total += factor row
+MGRN_INLINE void add_row(float factor, const float* row, Vector (&total)[kStripVectors]) {
+  const Vector all = splat(factor);
+#pragma GCC unroll 8
+  for (int n = 0; n < kStripVectors; ++n) total[n] = fma(all, load(row + n * kLanes), total[n]);
+}
+
+/// total = sum_i factors[i] strip[places[i]...] of a long list: two sums, as every multiply-add waits for the
 /// one before.
-MGRN_TILE void weighted_rows(const float* strip, const float* factors, const std::int32_t* places, int count,
+MGRN_TILE void sum_many_rows(const float* strip, const float* factors, const std::int32_t* places, int count,
                              Vector (&total)[kStripVectors]) {
   Vector even[kStripVectors] = {}, odd[kStripVectors] = {};
-  for (int i = 0; i < count; i += 2) {
-    const Vector first = splat(factors[i]), second = splat(factors[i + 1]);
-    const float* const first_row = strip + places[i];
-    const float* const second_row = strip + places[i + 1];
-#pragma GCC unroll 8
-    for (int n = 0; n < kStripVectors; ++n) even[n] = fma(first, load(first_row + n * kLanes), even[n]);
-#pragma GCC unroll 8
-    for (int n = 0; n < kStripVectors; ++n) odd[n] = fma(second, load(second_row + n * kLanes), odd[n]);
+  int i = 0;
+  for (; i + 2 <= count; i += 2) {
+    add_row(factors[i], strip + places[i], even);
+    add_row(factors[i + 1], strip + places[i + 1], odd);
   }
+  if (i < count) add_row(factors[i], strip + places[i], even);
 #pragma GCC unroll 8
   for (int n = 0; n < kStripVectors; ++n) total[n] = even[n] + odd[n];
 }
 
-/// The same of the list that is next, which is then passed.
-MGRN_INLINE void next_weighted_rows(const float* strip, GradientLists& next, Vector (&total)[kStripVectors]) {
-  const int length = *next.lengths++;
-  weighted_rows(strip, next.factors, next.places, length, total);
-  next.factors += length;
-  next.places += length;
+/// The same of a short list, which is then passed: one sum, whose multiply-adds overlap with what is done
+/// with the list before.
+MGRN_INLINE void sum_few_rows(const float* strip, GradientLists& list, Vector (&total)[kStripVectors]) {
+  const int length = *list.lengths;
+#pragma GCC unroll 8
+  for (Vector& value : total) value = Vector{};
+#pragma GCC unroll 1
+  for (int i = 0; i < length; ++i) add_row(list.factors[i], strip + list.places[i], total);
+  list.pass(length);
 }
 
 /// weight [units][columns] -> strips [flat_stride / kStrip][units][kStrip], zero behind the last column: rows
@@ -195,7 +203,8 @@ void predictor_flat_gradient(int rows, int units, int columns, int flat_stride, 
     GradientLists next = writer.lists();
     for (int r = 0; r < rows; ++r) {
       Vector total[kStripVectors];
-      next_weighted_rows(strips, next, total);
+      sum_many_rows(strips, next.factors, next.places, *next.lengths, total);
+      next.pass(*next.lengths);
       float* const to = flat_gradient + r * flat_stride + at;
 #pragma GCC unroll 8
       for (int n = 0; n < kStripVectors; ++n) store(to + n * kLanes, total[n]);
@@ -227,7 +236,7 @@ void predictor_weight_gradient(int rows, int units, int columns, const float* fl
     GradientLists next = writer.lists();
     for (int u = 0; u < units; ++u) {
       Vector total[kStripVectors];
-      next_weighted_rows(strip, next, total);
+      sum_few_rows(strip, next, total);
 #pragma GCC unroll 8
       for (int n = 0; n < kStripVectors; ++n) {
         const int column = at + n * kLanes;
@@ -315,7 +324,7 @@ void predictor_exact_weight_gradient(int rows, int units, int columns, const Pen
       }
       for (int b = 0; b < pending.count; ++b) {
         Vector total[kStripVectors];
-        next_weighted_rows(strips + b * rows * kStrip, next, total);
+        sum_few_rows(strips + b * rows * kStrip, next, total);
         Integers magnitudes = most[b];
 #pragma GCC unroll 8
         for (int n = 0; n < kStripVectors; ++n) {
