@@ -9,7 +9,7 @@
 # under test are not. OPTIMISED: as the libraries, for tests that compile kernels.
 # CONFIGURATION (with WHOLE): run only where it is asked for by that name, ctest -C NAME.
 # TIMEOUT is for an ordinary build; sanitizers stretch it (MGRN_TEST_TIMEOUT_FACTOR).
-# Labels: unit or mpi, and those given. PROCESSORS tells ctest -j how many cores a test takes.
+# Labels: unit or mpi, and those given. Without the label gpu a test sees no GPU. PROCESSORS tells ctest -j how many cores a test takes.
 include(GoogleTest)
 include(MgrnMpiLauncher)
 
@@ -29,6 +29,11 @@ function(mgrn_add_test name)
   cmake_parse_arguments(test "WHOLE;OPTIMISED" "TIMEOUT;CONFIGURATION" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
   if(test_UNPARSED_ARGUMENTS OR NOT test_SOURCES)
     message(FATAL_ERROR "mgrn_add_test(${name}): needs SOURCES; cannot read '${test_UNPARSED_ARGUMENTS}'")
+  endif()
+  # Runs compare bytes on more ranks than there are GPUs, and train.device = auto would take those that it sees.
+  set(environment "${MGRN_TEST_ENVIRONMENT}")
+  if(NOT "gpu" IN_LIST test_LABELS)
+    list(APPEND environment "CUDA_VISIBLE_DEVICES=")
   endif()
   if(NOT test_TIMEOUT)
     set(test_TIMEOUT 120)
@@ -51,7 +56,7 @@ function(mgrn_add_test name)
                        $<TARGET_FILE:test_${name}> ${MPIEXEC_POSTFLAGS})
       set_tests_properties(${name}.ranks${ranks} PROPERTIES
         LABELS "mpi;${test_LABELS}" TIMEOUT ${test_TIMEOUT} PROCESSORS ${ranks}
-        ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}"
+        ENVIRONMENT "${environment}"
         DISABLED ${too_many})
     endforeach()
   elseif(test_WHOLE)
@@ -61,7 +66,7 @@ function(mgrn_add_test name)
     endif()
     add_test(NAME ${name} COMMAND test_${name} ${only})
     set_tests_properties(${name} PROPERTIES LABELS "unit;${test_LABELS}" TIMEOUT ${test_TIMEOUT}
-      ENVIRONMENT "${MGRN_TEST_ENVIRONMENT}")
+      ENVIRONMENT "${environment}")
   else()
     gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
       TEST_LIST ${name}_CASES PROPERTIES TIMEOUT ${test_TIMEOUT})
@@ -71,7 +76,7 @@ function(mgrn_add_test name)
     file(CONFIGURE OUTPUT "${properties}" @ONLY CONTENT [[
 if(@name@_CASES)
   set_tests_properties(${@name@_CASES} PROPERTIES
-    LABELS [==[unit;@test_LABELS@]==] ENVIRONMENT [==[@MGRN_TEST_ENVIRONMENT@]==])
+    LABELS [==[unit;@test_LABELS@]==] ENVIRONMENT [==[@environment@]==])
 endif()
 ]])
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${properties}")

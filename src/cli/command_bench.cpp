@@ -100,8 +100,8 @@ void add_keys(KeyTable& table, Config& config) {
   table.integer("micro-batch", config.train.micro_batch, 1, 1024,
                 "samples computed together, as train.micro_batch");
   table.integer("threads", config.train.threads, 1, 1024, "threads per rank");
-  table.text("device", "auto|cpu|cuda", config.train.device,
-             "step: where the model is computed, as train.device");
+  config.train.device = "cpu";
+  table.text("device", "cpu|cuda", config.train.device, "step: where the model is computed");
   table.custom(list_key("engine", "auto|linear|quadratic|tensor|reference[,...]", "what computes the model",
                         bench.engines, same, same));
   table.text("isa", "auto|avx2|baseline|avx512", config.train.engine.isa, "instruction set of the kernels");
@@ -180,6 +180,13 @@ void check(Config& config) {
                             .expected = "--dataset D.h5 --network CSV --tfs CSV",
                             .hint = "give all three, or none for data made in memory"});
   }
+  if (config.train.device != "cpu" && config.train.device != "cuda") {
+    throw base::UsageError({.what = "illegal value of device",
+                            .file = "device",
+                            .expected = "cpu or cuda",
+                            .got = config.train.device,
+                            .hint = "say which of them is to be measured"});
+  }
   if (config.train.device == "cuda") {
     for (const std::string& stage : config.bench.stages) {
       if (stage != "step") {
@@ -243,7 +250,7 @@ void run(Config& config, comm::Communicator& world) {
     return std::find(config.bench.stages.begin(), config.bench.stages.end(), name) !=
            config.bench.stages.end();
   };
-  print_result(world, base::json_line(machine_facts(world)) + "\n");
+  print_result(world, base::json_line(machine_facts(config, world)) + "\n");
   for (const BenchStage& stage : bench_stages()) {
     if (asked("all") || asked(stage.name)) {
       run_stage(stage, config, world);

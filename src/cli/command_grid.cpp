@@ -19,6 +19,7 @@
 #include "multigrnformer/cli/parse.hpp"
 #include "multigrnformer/cli/perform.hpp"
 #include "multigrnformer/comm/agree.hpp"
+#include "multigrnformer/comm/slurm_job.hpp"
 #include "multigrnformer/experiments/scheduler.hpp"
 #include "multigrnformer/experiments/tables.hpp"
 
@@ -369,6 +370,16 @@ void require_done(const Plan& plan, const fs::path& out, const std::vector<exper
   base::throw_error(code, std::move(text), -1);
 }
 
+void warn_of_idle_gpus(const Plan& plan, const std::vector<std::size_t>& selection) {
+  const auto job = comm::find_slurm_job();
+  const bool idle = job && job->gpus_on_node > 0 &&
+                    std::any_of(selection.begin(), selection.end(),
+                                [&](std::size_t task) { return plan.tasks[task].leaves_device_open(); });
+  if (idle) {
+    base::warn("the job holds GPUs, and tasks of a grid use them only with train.device = cuda in its file");
+  }
+}
+
 void run_run(Config& config, comm::Communicator& world) {
   const GridOptions& options = config.grid;
   fs::path out;
@@ -388,6 +399,7 @@ void run_run(Config& config, comm::Communicator& world) {
     plan = experiments::read_plan(out);
     selection = selected_tasks(options, plan);
   });
+  warn_of_idle_gpus(plan, selection);
   experiments::QueueOptions queue{.out = out,
                                   .selection = selection,
                                   .retry = options.retry,

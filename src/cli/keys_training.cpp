@@ -179,8 +179,9 @@ void add_train_keys(KeyTable& table, Config& config) {
   table.text("train.isa", "auto|avx2|baseline|avx512", settings.engine.isa, "instruction set of the kernels");
   table.choice<bool>("train.reduction", settings.exact_reduction, {{"exact", true}, {"float", false}},
                      "exact: the same bits on any number of ranks");
-  table.text("train.device", "auto|cpu|cuda", settings.device,
-             "where the model is computed; auto: the processor");
+  table.text(
+      "train.device", "auto|cpu|cuda", settings.device,
+      "where the model is computed; auto: a GPU for each rank where all can have one, else the processor");
   table
       .boolean("train.share_gpus", settings.share_gpus,
                "let ranks beyond the number of GPUs share them: for tests, it gains no speed")

@@ -521,6 +521,11 @@ std::unique_ptr<DeviceCommunicator> make_nccl_communicator(Communicator& host, c
   return made;
 }
 
+void require_nccl() {
+  cuda_library();
+  nccl_version();
+}
+
 std::vector<std::string> visible_gpus() {
   const CudaFunctions& cuda = cuda_library().functions;
   const auto check = [&](cudaError_t result) {

@@ -24,6 +24,10 @@ std::unique_ptr<DeviceCommunicator> make_nccl_communicator(Communicator&, const 
   refuse();
 }
 
+void require_nccl() {
+  refuse();
+}
+
 std::vector<std::string> visible_gpus() {
   refuse();
 }

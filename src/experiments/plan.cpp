@@ -722,9 +722,21 @@ PlannedTask task_from(const base::Json& json) {
 
 }  // namespace
 
+bool PlannedTask::leaves_device_open() const {
+  const auto device = keys.find("train.device");
+  return (command == "train" || command == "pretrain" || command == "finetune") &&
+         (device == keys.end() || device->second == "auto");
+}
+
 std::vector<std::string> PlannedTask::arguments(const fs::path& out) const {
+  Keys all = keys;
+  // Tasks side by side know nothing of each other's GPUs, and results must not depend on where a task was
+  // done.
+  if (leaves_device_open()) {
+    all["train.device"] = "cpu";
+  }
   std::vector<std::string> words = {command};
-  for (const auto& [key, value] : keys) {
+  for (const auto& [key, value] : all) {
     words.push_back("--" + key + "=" + in_folder(value, out));
   }
   return words;

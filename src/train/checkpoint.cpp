@@ -13,6 +13,7 @@
 #include "multigrnformer/base/log.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/formats/safetensors.hpp"
+#include "multigrnformer/model/devices.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/resolved_config.hpp"
 #include "multigrnformer/train/weights.hpp"
@@ -156,17 +157,12 @@ void read_vectors(const fs::path& folder, TrainingState& state) {
   }
 }
 
-// What differs when a run goes on elsewhere: the processor's kernels can be chosen, the kind of device
-// cannot.
-bool on_gpu(const std::string& engine) {
-  return engine.ends_with("/cuda");
-}
-
 void require_same_work(const base::Json& manifest, const Identity& identity, const fs::path& folder) {
   require_same_config(manifest.at("config").get<std::string>(), identity.config_text, folder,
                       keys_compared_by_content());
   const auto engine = manifest.at("engine").get<std::string>();
-  if (on_gpu(engine) != on_gpu(identity.engine)) {
+  // The processor's kernels can be chosen where a run goes on elsewhere, the kind of device cannot.
+  if (model::is_gpu_engine(engine) != model::is_gpu_engine(identity.engine)) {
     base::warn("the checkpoint was made by engine " + engine + ", this is " + identity.engine +
                ": the run goes on, but its last bits will differ from those of a run on one kind of device");
   } else if (engine != identity.engine) {
@@ -252,6 +248,19 @@ fs::path CheckpointStore::folder_of(std::int64_t step) const {
 
 bool CheckpointStore::any() const {
   return !steps_in(folder_).empty();
+}
+
+std::string CheckpointStore::newest_engine() const {
+  for (const auto step : steps_in(folder_)) {
+    try {
+      return base::read_json(folder_of(step) / kManifest).at("engine").get<std::string>();
+    } catch (const base::DataError&) {
+      continue;  // restore() tells of it
+    } catch (const base::Json::exception&) {
+      continue;
+    }
+  }
+  return {};
 }
 
 void CheckpointStore::write(const TrainingState& state, const Identity& identity) {

@@ -23,6 +23,7 @@
 #include "multigrnformer/formats/table.hpp"
 #include "multigrnformer/train/calibrate.hpp"
 #include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/device_choice.hpp"
 #include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/method.hpp"
 #include "multigrnformer/train/score.hpp"
@@ -267,15 +268,17 @@ formats::EdgeTable edges_of(const Candidates& found, const std::vector<double>& 
 
 }  // namespace
 
-base::Json run_prediction(const Settings& settings, const PredictRequest& request,
+base::Json run_prediction(const Settings& given, const PredictRequest& request,
                           comm::Communicator& communicator) {
+  Settings settings = given;
   Candidates found;
   std::vector<pairs::LabelledPair> validation;
   std::unique_ptr<model::Parameters> weights;
   std::unique_ptr<ComputeTeam> team;
+  comm::agree(communicator, [&] { check(settings, request); });
+  settings.device = choose_device(settings, Work::prediction, {}, communicator);
   const comm::GpuBinding gpu = choose_gpu(settings, communicator);
   comm::agree(communicator, [&] {
-    check(settings, request);
     weights = std::make_unique<model::Parameters>(
         finished_weights(request.run, method_of(settings).parameters(settings)));
     team = std::make_unique<ComputeTeam>(settings, gpu.device);

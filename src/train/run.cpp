@@ -19,11 +19,13 @@
 #include "multigrnformer/comm/topology.hpp"
 #include "multigrnformer/evaluate/predictions_file.hpp"
 #include "multigrnformer/evaluate/report.hpp"
+#include "multigrnformer/model/devices.hpp"
 #include "multigrnformer/pairs/leak.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #include "multigrnformer/train/calibrate.hpp"
 #include "multigrnformer/train/checkpoint.hpp"
 #include "multigrnformer/train/compute_team.hpp"
+#include "multigrnformer/train/device_choice.hpp"
 #include "multigrnformer/train/gpus.hpp"
 #include "multigrnformer/train/leak.hpp"
 #include "multigrnformer/train/method.hpp"
@@ -228,6 +230,10 @@ class Run {
       return *result;
     }
     task_ = load_task(settings_, communicator_);
+    const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
+    settings_.device =
+        choose_device(settings_, Work::training,
+                      communicator_.rank() == 0 ? checkpoints.newest_engine() : std::string(), communicator_);
     gpu_ = choose_gpu(settings_, communicator_);
     comm::agree(communicator_, [&] {
       team_ = std::make_unique<ComputeTeam>(settings_, gpu_.device);
@@ -246,7 +252,6 @@ class Run {
     if (auto result = finished_result(folder_, settings_, communicator_)) {
       return *result;
     }
-    const CheckpointStore checkpoints(folder_.path(), settings_.keep_checkpoints);
     const bool resumed = checkpoints.restore(communicator_, identity_, state);
     if (resumed) {
       base::info("going on after step " + std::to_string(state.step));
@@ -306,6 +311,11 @@ class Run {
   void begin(std::int64_t step) {
     const base::Json hosts = gathered_names(communicator_, comm::host_name());
     const base::Json gpus = gathered_names(communicator_, gpu_.uuid);
+    std::string name;
+    comm::agree(communicator_, [&] {
+      name = model::is_gpu_engine(identity_.engine) ? model::gpu_name(gpu_.device) : std::string();
+    });
+    const base::Json gpu_names = gathered_names(communicator_, name);
     on_root([&] {
       base::create_directories(folder_.path());
       // Weights, two moments and the best epoch's weights per checkpoint, one more while writing, and the
@@ -321,6 +331,7 @@ class Run {
                     {{"command_line", command_line()},
                      {"hosts", hosts},
                      {"gpus", gpus},
+                     {"gpu_names", gpu_names},
                      {"ranks", communicator_.size()},
                      {"backend", communicator_.backend()},
                      {"threads", settings_.threads},
@@ -456,7 +467,7 @@ class Run {
     }
   }
 
-  const Settings& settings_;
+  Settings settings_;  // their device decided, once the work begins
   const Method& method_;
   comm::Communicator& communicator_;
   const Hooks& hooks_;

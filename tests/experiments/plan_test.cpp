@@ -215,6 +215,20 @@ TEST(Plan, ArgumentsAreThoseOfACommandInTheGridsFolder) {
             words.end());
 }
 
+TEST(Plan, TasksAreTheProcessorsUnlessTheGridSaysOtherwise) {
+  const auto has = [](const GridFile& grid, const std::string& task, const std::string& word) {
+    const auto words = task_named(plan_of(grid), task).arguments("/grids/one");
+    return std::count(words.begin(), words.end(), word) == 1;
+  };
+  GridFile grid = grid_of_two();
+  EXPECT_TRUE(has(grid, "human.multigrnformer.standard.run-1", "--train.device=cpu"));
+  EXPECT_FALSE(has(grid, "data.mouse.prepare", "--train.device=cpu"));
+  grid.setting_keys["human"]["train.device"] = "auto";
+  EXPECT_TRUE(has(grid, "human.multigrnformer.standard.run-1", "--train.device=cpu"));
+  grid.setting_keys["human"]["train.device"] = "cuda";
+  EXPECT_TRUE(has(grid, "human.multigrnformer.standard.run-1", "--train.device=cuda"));
+}
+
 TEST(Plan, RefusesWhatCannotBeDoneBeforeAnyWorkBegins) {
   using Change = std::function<void(GridFile&)>;
   const std::vector<std::pair<std::string, Change>> cases = {

@@ -408,6 +408,11 @@ TEST(CudaEngine, NamesItselfAndRefusesWhatItCannotDo) {
   EXPECT_EQ(cuda::api_of<test::EmulatedDevice<>>(cuda::kApiVersion + 1), nullptr);
   cuda::Api nothing = emulation();
   EXPECT_THROW(cuda::make_cuda_engine(shape, 2, {.gpu = 4}, nothing), base::InternalError);
+  cuda::Message name{}, message{};
+  EXPECT_EQ(nothing.device_name(3, &name, &message), 0);
+  EXPECT_STREQ(name.text, "emulated 3");
+  EXPECT_NE(nothing.device_name(4, &name, &message), 0);
+  EXPECT_STREQ(message.text, "no such device");
   nothing.device_count = [](cuda::Message*) { return 0; };
   EXPECT_EQ(key_of(shape, {}, nothing), "train.device");
   EXPECT_THROW(cuda::open_module("no/such/module.so"), base::UsageError);

@@ -23,6 +23,10 @@ class EmulatedDevice {
   explicit EmulatedDevice(int /*device*/) {}
 
   static int device_count(cuda::Message* /*message*/) { return 4; }
+  static std::string device_name(int device) {
+    if (device < 0 || device >= 4) throw std::runtime_error("no such device");
+    return "emulated " + std::to_string(device);
+  }
   std::size_t shared_limit() const { return 160 * 1024; }
   void select() {}
   void* allocate(std::size_t bytes) {

@@ -84,6 +84,7 @@ TEST(Bench, EveryStageGivesFiguresAndTheMachineIsNamedOnce) {
     EXPECT_FALSE(lines[0].at(key).get<std::string>().empty()) << key;
   }
   EXPECT_TRUE(lines[0].at("instruction_sets").is_array());
+  EXPECT_EQ(lines[0].at("gpus"), Json::array()) << "no GPU is measured";
   std::set<std::string> stages, engines;
   for (std::size_t i = 1; i < lines.size(); ++i) {
     expect_figures(lines[i]);

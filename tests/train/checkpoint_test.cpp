@@ -305,6 +305,20 @@ TEST(Checkpoint, GoesOnBetweenProcessorAndGpuWithAWarning) {
   }
 }
 
+TEST(Checkpoint, TellsTheNewestEngineThatCanBeRead) {
+  const mgrn::test::TemporaryDirectory folder;
+  CheckpointStore store(folder.path(), 2);
+  EXPECT_EQ(store.newest_engine(), "");
+  for (const auto& [step, engine] : {std::pair(10, "linear/avx2"), std::pair(20, "linear/cuda")}) {
+    Identity identity = some_identity();
+    identity.engine = engine;
+    store.write(some_state(step), identity);
+    EXPECT_EQ(store.newest_engine(), engine);
+  }
+  std::ofstream(store.folder_of(20) / "manifest.json") << "{";
+  EXPECT_EQ(store.newest_engine(), "linear/avx2");
+}
+
 TEST(Checkpoint, OfAnotherBuildIsUsedWithAWarning) {
   const mgrn::test::TemporaryDirectory folder;
   CheckpointStore store(folder.path(), 2);

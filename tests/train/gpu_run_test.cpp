@@ -65,6 +65,12 @@ class GpuRun : public testing::Test {
     run(settings("reference"), 1);
     return bytes("reference");
   }
+  std::string info_of(const std::string& out) const {
+    return base::read_file(folder_ / out / "run_info.json");
+  }
+  std::string engine_of(const std::string& out) const {
+    return base::Json::parse(info_of(out)).at("engine").get<std::string>();
+  }
   std::vector<float> weights(const std::string& out) const {
     const auto file = read_weights(folder_ / out / "model.safetensors", settings(out).shape);
     const auto values = file.parameters.values();
@@ -202,6 +208,63 @@ TEST_F(GpuRun, WhereTasksSeeOneGpuEachTheBytesAreTheSameAndTheFactsTellTheGpus) 
   EXPECT_NE(info.dump().find(gpus.dump()), std::string::npos) << info.dump(1);
 }
 
+TEST_F(GpuRun, AutoComputesOnAGpuForEachRankWhereAllCanHaveOne) {
+  const std::string expected = reference();
+  for (const int ranks : {1, 2}) {
+    const std::string out = "auto" + std::to_string(ranks);
+    Settings chosen = settings(out);
+    chosen.device = "auto";
+    run(chosen, ranks);
+    EXPECT_EQ(bytes(out), expected) << ranks;
+    EXPECT_EQ(engine_of(out), "linear/cuda");
+    for (int rank = 0; rank < ranks; ++rank) {
+      EXPECT_NE(info_of(out).find("emulated " + std::to_string(rank)), std::string::npos) << info_of(out);
+    }
+  }
+}
+
+TEST_F(GpuRun, AutoComputesOnTheProcessorAndSaysWhyWhereNotAllCanHaveAGpu) {
+  Settings processor = settings("cpu");
+  processor.device = "cpu";
+  run(processor, 2);
+  const auto expect_processor = [&](const Settings& chosen, int ranks, const Preparation& prepare,
+                                    const std::string& why) {
+    testing::internal::CaptureStderr();
+    run(chosen, ranks, {}, prepare);
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("the processor computes although there are GPUs: " + why), std::string::npos) << log;
+  };
+  Settings crowded = settings("crowded");
+  crowded.device = "auto";
+  expect_processor(
+      crowded, 2, [](int) { fake::show({"a"}); }, "there is no GPU left for this rank");
+  EXPECT_EQ(bytes("crowded"), bytes("cpu"));
+  Settings unconnected = settings("unconnected");
+  unconnected.device = "auto";
+  expect_processor(
+      unconnected, 2, [](int) { fake::set_version(2708); }, "NCCL is too old");
+  EXPECT_EQ(bytes("unconnected"), bytes("cpu"));
+  Settings quadratic = settings("quadratic");
+  quadratic.device = "auto";
+  quadratic.engine.kind = "quadratic";
+  expect_processor(quadratic, 1, {}, "this engine runs on the processor only");
+  EXPECT_EQ(engine_of("quadratic").substr(0, 10), "quadratic/");
+}
+
+TEST_F(GpuRun, AutoGoesOnWhereTheRunBegan) {
+  for (const std::string device : {"cpu", "cuda"}) {
+    Settings whole = settings(device);
+    whole.device = device;
+    run(whole, 1);
+    Settings resumed = settings(device + "-resumed");
+    resumed.device = device;
+    EXPECT_THROW(run(resumed, 1, {.stop_after_step = 4}), base::Stopped);
+    resumed.device = "auto";
+    run(resumed, 2);
+    EXPECT_EQ(bytes(device + "-resumed"), bytes(device)) << device;
+  }
+}
+
 TEST_F(GpuRun, MoreRanksThanGpusAreRefusedBeforeAnythingIsWritten) {
   try {
     run(settings("crowded"), 3, {}, [](int) { fake::show({"a", "b"}); });
@@ -244,14 +307,19 @@ TEST_F(GpuRun, ARankWhoseCollectiveHangsOrFailsEndsTheRunWithACommunicationError
 TEST_F(GpuRun, PredictsOnTheRanksGpusWithoutNccl) {
   run(settings("run"), 1);
   fake::reset_report();
-  const auto predicted = [&](const std::string& out, int ranks) {
+  const auto predicted = [&](const std::string& out, const std::string& device, int ranks) {
     const PredictRequest request{.run = folder_ / "run", .votes = 1, .out = folder_ / out};
     comm::run_ranks(ranks, [&](comm::Communicator& communicator) {
-      run_prediction(settings(out), request, communicator);
+      Settings chosen = settings(out);
+      chosen.device = device;
+      run_prediction(chosen, request, communicator);
     });
     return base::read_file(folder_ / out / "rankedEdges.csv");
   };
-  EXPECT_EQ(predicted("alone", 1), predicted("two", 2));
+  const std::string alone = predicted("alone", "cuda", 1);
+  EXPECT_EQ(predicted("two", "cuda", 2), alone);
+  EXPECT_EQ(predicted("auto", "auto", 2), alone);
+  EXPECT_NE(predicted("cpu", "cpu", 2), alone) << "it was the processor that computed";
   EXPECT_EQ(fake::report().inits, 0);
 }
 

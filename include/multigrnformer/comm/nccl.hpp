@@ -51,6 +51,9 @@ struct NcclOptions {
 /// connect. On every rank alike.
 std::unique_ptr<DeviceCommunicator> make_nccl_communicator(Communicator& host, const NcclOptions& options);
 
+/// Throws UsageError where NCCL or the CUDA runtime is missing or too old.
+void require_nccl();
+
 /// UUIDs of the GPUs that this process sees, by number; none where CUDA finds no device. Throws UsageError
 /// where the CUDA runtime is missing or fails otherwise.
 std::vector<std::string> visible_gpus();

@@ -59,7 +59,9 @@ struct PlannedTask {
   std::optional<RacePlace> race = {};    ///< of a parameter search
   std::optional<TablePlace> table = {};  ///< of a description
 
-  /// `command --key=value ...` for a grid in `out`.
+  /// Whether it is a training whose keys name neither the processor nor GPUs.
+  bool leaves_device_open() const;
+  /// `command --key=value ...` for a grid in `out`. What leaves the device open is the processor's.
   std::vector<std::string> arguments(const std::filesystem::path& out) const;
 };
 

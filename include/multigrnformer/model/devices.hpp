@@ -3,13 +3,22 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace mgrn::model {
 
-/// "2 GPUs that the CUDA kernels can use", or what is missing. Opens the module library of the kernels.
+/// "1 GPU that the CUDA kernels can use: NVIDIA H100 80GB HBM3 (sm_90)", or what is missing. Opens the module
+/// library of the kernels.
 std::string describe_cuda();
 
 /// GPUs that the CUDA kernels can use, 0 where they or their module are missing.
 int usable_gpus();
+
+/// "NVIDIA H100 80GB HBM3 (sm_90)", or why GPU number `gpu` below usable_gpus() cannot be named. Throws
+/// UsageError where the module library is missing.
+std::string gpu_name(int gpu);
+
+/// Whether an engine of this name (Engine::name) computes on a GPU.
+bool is_gpu_engine(std::string_view engine_name);
 
 }  // namespace mgrn::model

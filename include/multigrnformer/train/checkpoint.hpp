@@ -44,6 +44,9 @@ class CheckpointStore {
 
   /// Whether there is any checkpoint, broken or not. Not collective.
   bool any() const;
+  /// Engine::name() of the newest checkpoint whose manifest can be read, its checksums unseen; empty where
+  /// there is none. Not collective.
+  std::string newest_engine() const;
   std::filesystem::path folder_of(std::int64_t step) const;
 
  private:

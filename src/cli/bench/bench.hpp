@@ -52,8 +52,9 @@ base::Json bench_facts(const Config& config, comm::Communicator& world, const st
 /// only when it does so on every rank.
 double seconds_per_call(comm::Communicator& world, double seconds, const std::function<void()>& work);
 
-/// Processor, instruction sets, compiler, build: collective, one line per run.
-base::Json machine_facts(comm::Communicator& world);
+/// Processor, GPUs where one is measured, instruction sets, compiler, build: collective, one line per run.
+/// Rank 0's host speaks for all.
+base::Json machine_facts(const Config& config, comm::Communicator& world);
 
 /// Collective. The pairs to learn on, with their sampler: those of --dataset, or drawn in memory with the
 /// statistics that default preparation gives a real dataset. `settings` are those of a training run.

@@ -16,6 +16,7 @@
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/comm/agree.hpp"
 #include "multigrnformer/comm/topology.hpp"
+#include "multigrnformer/model/devices.hpp"
 #include "multigrnformer/train/build_id.hpp"
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -90,6 +91,16 @@ base::Json instruction_sets() {
   return list;
 }
 
+/// The GPUs that this rank sees, where one is measured.
+base::Json gpu_names(const Config& config) {
+  base::Json list = base::Json::array();
+  const int gpus = config.train.device == "cuda" ? model::usable_gpus() : 0;
+  for (int gpu = 0; gpu < gpus; ++gpu) {
+    list.push_back(model::gpu_name(gpu));
+  }
+  return list;
+}
+
 }  // namespace
 
 base::Json bench_facts(const Config& config, comm::Communicator& world, const std::string& stage,
@@ -120,12 +131,13 @@ double seconds_per_call(comm::Communicator& world, double seconds, const std::fu
   return time_calls(world, calls, work) / static_cast<double>(calls);
 }
 
-base::Json machine_facts(comm::Communicator& world) {
+base::Json machine_facts(const Config& config, comm::Communicator& world) {
   const comm::Topology topology = comm::find_topology(world);
   return {{"stage", "machine"},
           {"processor", processor_name()},
           {"cores", std::thread::hardware_concurrency()},
           {"instruction_sets", instruction_sets()},
+          {"gpus", gpu_names(config)},
           {"compiler", MGRN_COMPILER},
           {"build_type", MGRN_BUILD_TYPE},
           {"version", train::program_version()},

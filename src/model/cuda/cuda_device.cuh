@@ -91,6 +91,13 @@ class CudaDevice : public CudaMemory {
     return count;
   }
 
+  static std::string device_name(int device) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+    return std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
+           std::to_string(properties.minor) + ")";
+  }
+
   explicit CudaDevice(int device) : CudaMemory(device) {
     try {
       open();

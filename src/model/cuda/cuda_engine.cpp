@@ -23,6 +23,7 @@ namespace mgrn::model::cuda {
 namespace {
 
 constexpr const char* kModule = "libmultigrnformer_cuda.so";
+constexpr const char* kDriver = "libcuda.so.1";
 constexpr const char* kExpected = "a GPU, and the module library of the CUDA kernels beside the program";
 
 [[noreturn]] void refuse(std::string what, std::string got, std::string hint) {
@@ -33,19 +34,30 @@ constexpr const char* kExpected = "a GPU, and the module library of the CUDA ker
                           .hint = std::move(hint)});
 }
 
-std::vector<std::string> places_of_module() {
+/// Beside the program, where it is installed, and where the system looks.
+std::vector<std::string> places_of(const char* library) {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   std::vector<std::string> places;
   if (!error) {
     const std::filesystem::path folder = program.parent_path();
     for (const std::filesystem::path& place :
-         {folder / kModule, folder.parent_path() / "lib" / "multigrnformer" / kModule}) {
+         {folder / library, folder.parent_path() / "lib" / "multigrnformer" / library}) {
       if (std::filesystem::exists(place, error)) places.push_back(place.string());
     }
   }
-  places.emplace_back(kModule);
+  places.emplace_back(library);
   return places;
+}
+
+// Where there is no driver there is no GPU; to open the module, with cuBLAS behind it, takes a tenth of a
+// second.
+bool driver_is_there() {
+  return std::ranges::any_of(places_of(kDriver), [](const std::string& place) {
+    void* const driver = dlopen(place.c_str(), RTLD_LAZY | RTLD_LOCAL);
+    if (driver != nullptr) dlclose(driver);
+    return driver != nullptr;
+  });
 }
 
 std::vector<Polynomial> polynomials() {
@@ -452,7 +464,7 @@ class CudaEngine final : public Engine {
 
 const Api& open_module(const std::string& path) {
   std::string problem;
-  for (const std::string& place : path.empty() ? places_of_module() : std::vector<std::string>{path}) {
+  for (const std::string& place : path.empty() ? places_of(kModule) : std::vector<std::string>{path}) {
     void* module = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr) {
       const char* reason = dlerror();
@@ -512,18 +524,32 @@ std::unique_ptr<Engine> make_cuda_engine(const Shape& shape, int micro_batch, co
 
 namespace mgrn::model {
 
+std::string gpu_name(int gpu) {
+  cuda::Message name{}, message{};
+  return cuda::open_module().device_name(gpu, &name, &message) == 0 ? name.text
+                                                                    : std::string("unknown: ") + message.text;
+}
+
 std::string describe_cuda() {
   try {
     cuda::Message message{};
     const int count = cuda::open_module().device_count(&message);
     if (count < 1) return std::string("no GPU: ") + message.text;
-    return std::to_string(count) + (count == 1 ? " GPU" : " GPUs") + " that the CUDA kernels can use";
+    std::string text =
+        std::to_string(count) + (count == 1 ? " GPU" : " GPUs") + " that the CUDA kernels can use";
+    for (int gpu = 0; gpu < count; ++gpu) text += (gpu == 0 ? ": " : ", ") + gpu_name(gpu);
+    return text;
   } catch (const base::UsageError& error) {
     return "no CUDA kernels: " + error.text().got;
   }
 }
 
+bool is_gpu_engine(std::string_view engine_name) {
+  return engine_name.ends_with("/cuda");
+}
+
 int usable_gpus() {
+  if (!cuda::driver_is_there()) return 0;
   try {
     cuda::Message message{};
     return std::max(0, cuda::open_module().device_count(&message));

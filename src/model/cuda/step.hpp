@@ -359,12 +359,16 @@ Step* make_step(const StepShape& shape, const Polynomial* polynomials, const flo
   }
 }
 
-/// The seam's functions for a Device, which also has static device_count(Message*).
+/// The seam's functions for a Device, which also has static device_count(Message*) and device_name(int).
 template <typename Device>
 const Api* api_of(std::uint32_t version) {
   static const Api api{
       .version = kApiVersion,
       .device_count = [](Message* message) { return Device::device_count(message); },
+      .device_name =
+          [](int device, Message* name, Message* message) {
+            return guarded(message, [&] { say(name, Device::device_name(device).c_str()); });
+          },
       .create = [](const StepShape* shape, const Polynomial* polynomials, const float* positions, int device,
                    Message* message) -> Step* {
         Step* step = nullptr;

@@ -12,7 +12,7 @@
 namespace mgrn::model::cuda {
 
 /// Raised with every change of this file or of layout.hpp.
-inline constexpr std::uint32_t kApiVersion = 4;
+inline constexpr std::uint32_t kApiVersion = 5;
 inline constexpr const char* kApiSymbol = "multigrnformer_cuda_api";
 
 struct Message {
@@ -97,6 +97,9 @@ struct Api {
   std::uint32_t version;
   /// Number of usable GPUs; where there is none, `message` says why.
   int (*device_count)(Message* message);
+  /// What people know a GPU by: its maker's name and what it is to a compiler, "NVIDIA H100 80GB HBM3
+  /// (sm_90)".
+  int (*device_name)(int device, Message* name, Message* message);
   /// Null, and a message, where the shape does not fit or memory is short.
   Step* (*create)(const StepShape* shape, const Polynomial* polynomials, const float* positions, int device,
                   Message* message);
