@@ -39,11 +39,16 @@ TEST(GpuRunOnTheMachinesGpus, GivesTheBytesOfOneRank) {
     return made;
   };
   run_training(settings("all"), world());
+  Settings automatic = settings("auto");
+  automatic.device = "auto";
+  run_training(automatic, world());
   comm::agree(world(), [&] {
     if (world().rank() == 0) {
       const auto self = comm::make_self_communicator();
       run_training(settings("alone"), *self);
       EXPECT_EQ(test::promised_bytes(folder / "all"), test::promised_bytes(folder / "alone"));
+      EXPECT_EQ(test::promised_bytes(folder / "auto"), test::promised_bytes(folder / "alone"));
+      EXPECT_NE(model::gpu_name(0).find("(sm_"), std::string::npos) << model::gpu_name(0);
     }
   });
 }
