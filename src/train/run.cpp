@@ -311,11 +311,8 @@ class Run {
   void begin(std::int64_t step) {
     const base::Json hosts = gathered_names(communicator_, comm::host_name());
     const base::Json gpus = gathered_names(communicator_, gpu_.uuid);
-    std::string name;
-    comm::agree(communicator_, [&] {
-      name = model::is_gpu_engine(identity_.engine) ? model::gpu_name(gpu_.device) : std::string();
-    });
-    const base::Json gpu_names = gathered_names(communicator_, name);
+    const base::Json gpu_names = gathered_names(
+        communicator_, model::is_gpu_engine(identity_.engine) ? model::gpu_name(gpu_.device) : std::string());
     on_root([&] {
       base::create_directories(folder_.path());
       // Weights, two moments and the best epoch's weights per checkpoint, one more while writing, and the

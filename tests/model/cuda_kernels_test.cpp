@@ -16,6 +16,7 @@
 #include "model/emulated_device.hpp"
 #include "model/samples.hpp"
 #include "multigrnformer/base/error.hpp"
+#include "multigrnformer/model/devices.hpp"
 
 namespace mgrn::model {
 namespace {
@@ -416,6 +417,7 @@ TEST(CudaEngine, NamesItselfAndRefusesWhatItCannotDo) {
   nothing.device_count = [](cuda::Message*) { return 0; };
   EXPECT_EQ(key_of(shape, {}, nothing), "train.device");
   EXPECT_THROW(cuda::open_module("no/such/module.so"), base::UsageError);
+  EXPECT_NO_THROW(gpu_name(0)) << "a name must not end a run, also where there is no module";
 }
 
 // ---- the emulation itself ------------------------------------------------------------------------

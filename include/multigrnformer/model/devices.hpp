@@ -14,8 +14,8 @@ std::string describe_cuda();
 /// GPUs that the CUDA kernels can use, 0 where they or their module are missing.
 int usable_gpus();
 
-/// "NVIDIA H100 80GB HBM3 (sm_90)", or why GPU number `gpu` below usable_gpus() cannot be named. Throws
-/// UsageError where the module library is missing.
+/// "NVIDIA H100 80GB HBM3 (sm_90)", or "unknown: " and why GPU number `gpu` cannot be named: LibTorch's
+/// engine may compute on one where the module library, which knows the names, is missing.
 std::string gpu_name(int gpu);
 
 /// Whether an engine of this name (Engine::name) computes on a GPU.

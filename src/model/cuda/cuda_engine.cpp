@@ -525,9 +525,13 @@ std::unique_ptr<Engine> make_cuda_engine(const Shape& shape, int micro_batch, co
 namespace mgrn::model {
 
 std::string gpu_name(int gpu) {
-  cuda::Message name{}, message{};
-  return cuda::open_module().device_name(gpu, &name, &message) == 0 ? name.text
-                                                                    : std::string("unknown: ") + message.text;
+  try {
+    cuda::Message name{}, message{};
+    const int failed = cuda::open_module().device_name(gpu, &name, &message);
+    return failed == 0 ? name.text : std::string("unknown: ") + message.text;
+  } catch (const base::UsageError& error) {
+    return "unknown: " + error.text().got;
+  }
 }
 
 std::string describe_cuda() {
