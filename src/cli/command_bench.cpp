@@ -101,7 +101,8 @@ void add_keys(KeyTable& table, Config& config) {
                 "samples computed together, as train.micro_batch");
   table.integer("threads", config.train.threads, 1, 1024, "threads per rank");
   config.train.device = "cpu";
-  table.text("device", "cpu|cuda", config.train.device, "step: where the model is computed");
+  table.choice<std::string>("device", config.train.device, {{"cpu", "cpu"}, {"cuda", "cuda"}},
+                            "step: where the model is computed");
   table.custom(list_key("engine", "auto|linear|quadratic|tensor|reference[,...]", "what computes the model",
                         bench.engines, same, same));
   table.text("isa", "auto|avx2|baseline|avx512", config.train.engine.isa, "instruction set of the kernels");
@@ -179,13 +180,6 @@ void check(Config& config) {
                             .file = "dataset",
                             .expected = "--dataset D.h5 --network CSV --tfs CSV",
                             .hint = "give all three, or none for data made in memory"});
-  }
-  if (config.train.device != "cpu" && config.train.device != "cuda") {
-    throw base::UsageError({.what = "illegal value of device",
-                            .file = "device",
-                            .expected = "cpu or cuda",
-                            .got = config.train.device,
-                            .hint = "say which of them is to be measured"});
   }
   if (config.train.device == "cuda") {
     for (const std::string& stage : config.bench.stages) {

@@ -499,7 +499,7 @@ void throw_agreed_cause(Communicator& host, const std::exception_ptr& failure) {
 std::unique_ptr<DeviceCommunicator> make_nccl_communicator(Communicator& host, const NcclOptions& options) {
   int version = 0;
   agree(host, [&] {
-    cuda_library();
+    require_nccl();
     version = nccl_version();
   });
   require_same_version(host, version);

@@ -2,9 +2,10 @@
 #include "multigrnformer/train/device_choice.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <utility>
+#include <string_view>
 
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/base/log.hpp"
@@ -36,9 +37,11 @@ void warn_of_idle_gpus() {
   }
 }
 
-std::string reason(const base::ErrorText& text) {
-  return text.what + (text.expected.empty() ? "" : ": expected " + text.expected) +
-         (text.got.empty() ? "" : (text.expected.empty() ? ": " : ", got ") + text.got);
+// What an error says behind "error: ", without its hint.
+std::string reason(const base::Error& error) {
+  const std::string text = error.what();
+  const std::size_t begin = std::string_view("error: ").size();
+  return text.substr(begin, text.find('\n') - begin);
 }
 
 /// Collective. Why not every rank can compute on a GPU, the same on all; nothing where they can.
@@ -55,7 +58,7 @@ std::optional<std::string> obstacle(Settings settings, Work work, comm::Communic
     comm::agree(communicator, [&] { method_of(settings).engine(settings, gpu.device); });
     return std::nullopt;
   } catch (const base::UsageError& error) {
-    return reason(error.text());
+    return reason(error);
   }
 }
 

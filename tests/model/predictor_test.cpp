@@ -40,7 +40,7 @@ class Predictor : public testing::TestWithParam<Size> {
   /// Lists of every length: the first row has none, the last all, the others more and more.
   void fill_hidden_gradient(Floats& gradient) {
     for (int row = 0; row < rows(); ++row) {
-      const double share = rows() == 1 ? 0.5 : static_cast<double>(row) / (rows() - 1);
+      const double share = static_cast<double>(row) / (rows() - 1);
       for (int unit = 0; unit < units(); ++unit) {
         const double value = random_.normal();
         gradient.data()[row * units() + unit] = random_.uniform() < share ? static_cast<float>(value) : 0.0f;
@@ -48,9 +48,17 @@ class Predictor : public testing::TestWithParam<Size> {
     }
   }
 
-  /// value is a sum of `terms`, whose sizes add up to `size`.
-  static void expect_close(float value, double exact, double size, const char* kernels) {
-    ASSERT_NEAR(static_cast<double>(value), exact, 1e-6 * size + 1e-30) << kernels;
+  /// value = start + term(0) + ... + term(count - 1), to a share of the sum of their sizes.
+  template <typename Term>
+  static void expect_sum(float value, double start, int count, const Term& term, bool rectified,
+                         const char* kernels) {
+    double exact = start, size = std::fabs(start);
+    for (int i = 0; i < count; ++i) {
+      exact += term(i);
+      size += std::fabs(term(i));
+    }
+    ASSERT_NEAR(static_cast<double>(value), rectified ? std::max(exact, 0.0) : exact, 1e-6 * size + 1e-30)
+        << kernels;
   }
 
   base::PhiloxStream random_{7, 21};
@@ -88,30 +96,21 @@ TEST_P(Predictor, BothWaysMatchDoublePrecision) {
                                        hidden_gradient.data(), work.data(), weight_gradient.data());
     for (int row = 0; row < rows(); ++row) {
       for (int unit = 0; unit < units(); ++unit) {
-        double exact = bias.data()[unit], size = std::fabs(exact);
-        for (int column = 0; column < columns(); ++column) {
-          exact += x(row, column) * w(unit, column);
-          size += std::fabs(x(row, column) * w(unit, column));
-        }
-        expect_close(hidden.data()[row * units() + unit], std::max(exact, 0.0), size, kernels->name);
+        expect_sum(
+            hidden.data()[row * units() + unit], static_cast<double>(bias.data()[unit]), columns(),
+            [&](int column) { return x(row, column) * w(unit, column); }, true, kernels->name);
       }
       for (int column = 0; column < columns(); ++column) {
-        double exact = 0, size = 0;
-        for (int unit = 0; unit < units(); ++unit) {
-          exact += g(row, unit) * w(unit, column);
-          size += std::fabs(g(row, unit) * w(unit, column));
-        }
-        expect_close(flat_gradient.data()[row * stride() + column], exact, size, kernels->name);
+        expect_sum(
+            flat_gradient.data()[row * stride() + column], 0, units(),
+            [&](int unit) { return g(row, unit) * w(unit, column); }, false, kernels->name);
       }
     }
     for (int unit = 0; unit < units(); ++unit) {
       for (int column = 0; column < columns(); ++column) {
-        double exact = 0, size = 0;
-        for (int row = 0; row < rows(); ++row) {
-          exact += g(row, unit) * x(row, column);
-          size += std::fabs(g(row, unit) * x(row, column));
-        }
-        expect_close(weight_gradient.data()[unit * columns() + column], exact, size, kernels->name);
+        expect_sum(
+            weight_gradient.data()[unit * columns() + column], 0, rows(),
+            [&](int row) { return g(row, unit) * x(row, column); }, false, kernels->name);
       }
     }
   }
