@@ -102,15 +102,15 @@ TEST(StoppedRank, IsNamedWithinTheLimitWithHostAndCollective) {
 }
 
 TEST(RankThatLeavesACollectiveOut, IsFoundByComparingOrByTheLimit) {
-  // Number 44 is of all ranks, and so are those behind it: what is of fewer cannot be compared with them.
+  // Number 42 is of all ranks, and so are those behind it: what is of fewer cannot be compared with them.
   const TemporaryDirectory folder;
   const ProgramResult limited =
-      run_faulty("1:44:collective:skip", drill(folder / "run", {{"--collective-timeout", "3"}}), 2);
+      run_faulty("1:42:collective:skip", drill(folder / "run", {{"--collective-timeout", "3"}}), 2);
   EXPECT_EQ(limited.code, 76) << limited.errors;
   EXPECT_GE(times_in(limited.errors, "error: "), 1) << limited.errors;
   const TemporaryDirectory other;
   const ProgramResult compared =
-      run_faulty("1:44:collective:skip",
+      run_faulty("1:42:collective:skip",
                  drill(other / "run", {{"--collective-timeout", "3"}, {"--compare-collectives", ""}}), 2);
   EXPECT_EQ(compared.code, 76) << compared.errors;
   EXPECT_EQ(times_in(compared.errors,
