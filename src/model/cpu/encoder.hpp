@@ -3,6 +3,9 @@
 // H <- LayerNorm(H + FFN(H)). Everything but attention works on tiles of cells that stay in the first-level
 // cache; the feed-forward net's inner values are recomputed backward, which is cheaper than storing them.
 //
+// Between norms flow coordinates: what a layer norm gives lacks a mean, so that width - 1 numbers hold it
+// (folded_encoder.hpp).
+//
 // Attention's output is kept less its centre (see HeadPlan::value_middle): the output projection's bias takes
 // the centre up, and its weight gradient gets the centre's share from the bias gradient, once per sample.
 #pragma once
@@ -156,36 +159,40 @@ inline MaskWords mask_words(const Dimensions& d, const LayerState& state, int fi
 template <int kWidth>
 struct EncoderOf {
   static int width(const Dimensions& d) { return kWidth > 0 ? kWidth : d.width; }
+  static int coordinates(const Dimensions& d) { return width(d) - 1; }
   static int inner_width(const Dimensions& d) { return kWidth > 0 ? 4 * kWidth : d.inner; }
 
-  static void forward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
+  static void forward(const Dimensions& d, const EncoderWeights& weights, const LayerState* states,
                       const float* sample, const float* positions, float* input, const Scratch& scratch,
                       float* flat) {
     split_rows(d, sample, positions, input);
-    for (int layer = 0; layer < d.layers; ++layer) {
-      const float* x = layer == 0 ? input : scratch.stream;
-      project(d, weights[layer], states[layer], x);
+    change_columns(d, coordinates(d), {weights.basis_t, width(d), input, d.padded}, scratch.stream);
+    project(d, weights.layers[0].in, {input, d.padded, width(d)}, states[0]);
+    attention(d, states[0], scratch);
+    feed_forward(d, weights, weights.layers[0], states[0], scratch.stream, scratch);
+    for (int layer = 1; layer < d.layers; ++layer) {
+      const float* below = states[layer - 1].norm2;
+      project(d, weights.layers[layer].in, {below, d.padded, coordinates(d)}, states[layer]);
       attention(d, states[layer], scratch);
-      feed_forward(d, weights[layer], states[layer], x, scratch);
+      feed_forward(d, weights, weights.layers[layer], states[layer], below, scratch);
     }
-    join_columns(d, scratch.stream, flat);
+    flatten(d, weights.flat, states[d.layers - 1].norm2, scratch, flat);
   }
 
-  static void backward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
+  static void backward(const Dimensions& d, const EncoderWeights& weights, const LayerState* states,
                        const float* input, const Scratch& scratch, const float* flat_gradient,
-                       const LayerSums* sums) {
-    const int width = EncoderOf::width(d);
-    split_rows(d, flat_gradient, nullptr, scratch.stream);
-    for (int c = 0; c < width; ++c) clear_padding(scratch.stream + c * d.padded, d);
+                       const EncoderSums& sums) {
+    flatten_backward(d, weights.flat, states[d.layers - 1].norm2, scratch, flat_gradient, sums);
     for (int layer = d.layers - 1; layer >= 0; --layer) {
-      feed_forward_backward(d, weights[layer], states[layer], scratch, sums[layer]);
+      feed_forward_backward(d, weights, weights.layers[layer], states[layer], scratch, sums.layers[layer]);
       attention_backward(d, states[layer], scratch);
       if (layer == 0) {
         // The samples themselves need no gradient.
-        outer(scratch.qkv_gradient, d.padded, 3 * width, input, d.padded, width, d.padded, sums[0].in_weight,
-              sums[0].in_bias);
+        const Rows gradient{scratch.qkv_gradient, d.padded, 3 * width(d)};
+        outer(gradient, {input, d.padded, width(d)}, d.padded, {sums.layers[0].in_weight, width(d), 1});
+        add_sums(gradient, d.padded, sums.layers[0].in_bias);
       } else {
-        project_backward(d, weights[layer], weights[layer - 1], states[layer - 1], scratch, sums[layer]);
+        project_backward(d, weights.layers[layer], states[layer - 1], scratch, sums.layers[layer]);
       }
     }
   }
@@ -213,159 +220,219 @@ struct EncoderOf {
     }
   }
 
-  /// The way back, without an offset.
-  static void join_columns(const Dimensions& d, const float* columns, float* rows) {
+  /// The way back, of `cells`: columns [width][stride] -> rows [cells][width].
+  static void join_columns(const Dimensions& d, const float* columns, int stride, int cells, float* rows) {
     const int width = EncoderOf::width(d);
     int first = 0;
     if constexpr (kWidth == 4) {
-      for (; first + kLanes <= d.cells; first += kLanes) {
+      for (; first + kLanes <= cells; first += kLanes) {
         Vector column[4];
-        for (int c = 0; c < 4; ++c) column[c] = load(columns + c * d.padded + first);
+        for (int c = 0; c < 4; ++c) column[c] = load(columns + c * stride + first);
         rows_of_columns(column, rows + first * 4);
       }
     }
-    for (int n = first; n < d.cells; ++n) {
-      for (int c = 0; c < width; ++c) rows[n * width + c] = columns[c * d.padded + n];
+    for (int n = first; n < cells; ++n) {
+      for (int c = 0; c < width; ++c) rows[n * width + c] = columns[c * stride + n];
     }
   }
 
-  static void project(const Dimensions& d, const LayerWeights& w, const LayerState& state, const float* x) {
-    const int width = EncoderOf::width(d);
+  /// product -> result [outs][padded]
+  static void change_columns(const Dimensions& d, int outs, const Product& product, float* result) {
     dense(
-        w.in_weight, 3 * width, width, x, d.padded, d.padded, [&](int o, int) { return splat(w.in_bias[o]); },
-        [&](int o, int n, Vector value) { store(state.qkv + o * d.padded + n, value); });
+        outs, d.padded, [](int) { return Vector{}; },
+        [&](int o, int n, Vector value) { store(result + o * d.padded + n, value); }, product);
+  }
+
+  /// The last layer's coordinates -> flat [cells][width], as the predictor reads them.
+  static void flatten(const Dimensions& d, const DenseWeights& w, const float* y, const Scratch& scratch,
+                      float* flat) {
+    const int width = EncoderOf::width(d);
+    float* columns = scratch.block;  // [width][kTile]
+    for (int begin = 0; begin < d.cells; begin += kTile) {
+      const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
+      spread(
+          width, cells, [&](int o) { return splat(w.bias[o]); },
+          [&](int o, int n, Vector value) { store(columns + o * kTile + n, value); },
+          Product{w.weight, coordinates(d), y + begin, d.padded});
+      join_columns(d, columns, kTile, begin + cells <= d.cells ? cells : d.cells - begin,
+                   flat + begin * width);
+    }
+  }
+
+  /// flat_gradient -> scratch.stream
+  static void flatten_backward(const Dimensions& d, const DenseWeights& w, const float* y,
+                               const Scratch& scratch, const float* flat_gradient, const EncoderSums& sums) {
+    const int width = EncoderOf::width(d);
+    const Rows columns{scratch.mixed_gradient, d.padded, width};
+    split_rows(d, flat_gradient, nullptr, scratch.mixed_gradient);
+    for (int c = 0; c < width; ++c) clear_padding(scratch.mixed_gradient + c * d.padded, d);
+    outer(columns, {y, d.padded, coordinates(d)}, d.padded, {sums.flat_weight, coordinates(d), 1});
+    add_sums(columns, d.padded, sums.flat_bias);
+    change_columns(d, coordinates(d), {w.weight_t, width, columns.at, d.padded}, scratch.stream);
+  }
+
+  static MGRN_INLINE void project(const Dimensions& d, const DenseWeights& w, const Rows& x,
+                                  const LayerState& state) {
+    const int outs = 3 * width(d);
+    spread(
+        outs, d.padded, [&](int o) { return splat(w.bias[o]); },
+        [&](int o, int n, Vector value) { store(state.qkv + o * d.padded + n, value); },
+        Product{w.weight, x.count, x.at, x.stride});
     // Padding repeats the last cell, so that ranges and maxima need no mask.
-    for (int c = 0; c < 3 * width; ++c) {
+    for (int c = 0; c < outs; ++c) {
       float* row = state.qkv + c * d.padded;
       for (int n = d.cells; n < d.padded; ++n) row[n] = row[d.cells - 1];
     }
   }
 
-  /// x and attention's output -> scratch.stream.
-  static void feed_forward(const Dimensions& d, const LayerWeights& w, const LayerState& state,
-                           const float* x, const Scratch& scratch) {
+  /// Attention's output, and what goes past it [coordinates][padded] -> state.norm2.
+  static void feed_forward(const Dimensions& d, const EncoderWeights& all, const LayerWeights& w,
+                           const LayerState& state, const float* past, const Scratch& scratch) {
     const int width = EncoderOf::width(d);
+    const int coordinates = EncoderOf::coordinates(d);
     const int inner_width = EncoderOf::inner_width(d);
     const int blocks = d.padded / kTokenBlock;
-    float* narrow = scratch.block;           // [width][kTile]
-    float* second = narrow + width * kTile;  // [width][kTile]
-    float* inner = second + width * kTile;   // [inner][kTile]
-    float* out_bias = scratch.column;
-    for (int o = 0; o < width; ++o) {
-      out_bias[o] = w.out_bias[o];
-      for (int c = 0; c < width; ++c)
-        out_bias[o] = fma(w.out_weight[o * width + c], state.centre[c], out_bias[o]);
-    }
+    float* dropped = scratch.block;        // [width][kTile]
+    float* sum = dropped + width * kTile;  // [coordinates][kTile]
+    float* inner = sum + width * kTile;    // [inner][kTile]
     const bool masked = state.masks != nullptr;
-    const auto keep = [&](int o, int n, Vector value) { store(narrow + o * kTile + n, value); };
+    const DenseWeights& out = masked ? w.dropped_out : w.out;
+    float* out_bias = scratch.column;
+    for (int o = 0; o < (masked ? width : coordinates); ++o) {
+      out_bias[o] = out.bias[o];
+      for (int c = 0; c < width; ++c)
+        out_bias[o] = fma(out.weight[o * width + c], state.centre[c], out_bias[o]);
+    }
+    const auto bias = [](const float* of) { return [of](int o) { return splat(of[o]); }; };
+    const auto keep = [](float* in) {
+      return [in](int o, int n, Vector value) { store(in + o * kTile + n, value); };
+    };
+    const Product dropped_coordinates{all.basis_t, width, dropped, kTile};
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
-      const auto residual = [&](int o, int n, Vector value) {
-        store(narrow + o * kTile + n, value + load(x + o * d.padded + begin + n));
-      };
-      const auto second_residual = [&](int o, int n, Vector value) {
-        store(narrow + o * kTile + n, value + load(second + o * kTile + n));
-      };
-      const auto out_start = [&](int o, int) { return splat(out_bias[o]); };
+      float* const y = state.norm1 + begin;
+      const Product mixed{out.weight, width, state.mixed + begin, d.padded};
+      const Product past_attention{w.past_attention, coordinates, past + begin, d.padded};
       if (masked) {
-        dense(w.out_weight, width, width, state.mixed + begin, d.padded, cells, out_start, keep);
-        apply_mask(narrow, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
-        add_rows(x + begin, d.padded, width, cells, narrow, kTile);
+        dense(width, cells, bias(out_bias), keep(dropped), mixed);
+        apply_mask(dropped, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
+        dense(coordinates, cells, bias(w.past_attention_bias), keep(sum), past_attention,
+              dropped_coordinates);
       } else {
-        dense(w.out_weight, width, width, state.mixed + begin, d.padded, cells, out_start, residual);
+        dense(coordinates, cells, bias(out_bias), keep(sum), past_attention, mixed);
       }
-      layer_norm(narrow, width, cells, w.norm1_weight, w.norm1_bias, state.norm1 + begin, d.padded,
-                 state.scale1 + begin, second, kTile);
-      dense(
-          w.inner_weight, inner_width, width, second, kTile, cells,
-          [&](int o, int) { return splat(w.inner_bias[o]); },
-          [&](int o, int n, Vector value) { store(inner + o * kTile + n, value); });
+      layer_norm(sum, width, cells, y, d.padded, state.scale1 + begin);
+      spread(inner_width, cells, bias(w.inner.bias), keep(inner),
+             Product{w.inner.weight, coordinates, y, d.padded});
       gelu(inner, inner_width, kTile, cells, w.gelu_range);
-      const auto outer_start = [&](int o, int) { return splat(w.outer_bias[o]); };
+      const Product past_feed_forward{w.past_feed_forward, coordinates, y, d.padded};
       if (masked) {
         apply_mask(inner, inner_width, cells, mask_words(d, state, begin).inner, blocks, d.dropout_scale);
-        dense(w.outer_weight, width, inner_width, inner, kTile, cells, outer_start, keep);
-        apply_mask(narrow, width, cells, mask_words(d, state, begin).outer, blocks, d.dropout_scale);
-        add_rows(second, kTile, width, cells, narrow, kTile);
+        dense(width, cells, bias(w.dropped_outer.bias), keep(dropped),
+              Product{w.dropped_outer.weight, inner_width, inner, kTile});
+        apply_mask(dropped, width, cells, mask_words(d, state, begin).outer, blocks, d.dropout_scale);
+        dense(coordinates, cells, bias(w.past_feed_forward_bias), keep(sum), past_feed_forward,
+              dropped_coordinates);
       } else {
-        dense(w.outer_weight, width, inner_width, inner, kTile, cells, outer_start, second_residual);
+        dense(coordinates, cells, bias(w.outer.bias), keep(sum), past_feed_forward,
+              Product{w.outer.weight, inner_width, inner, kTile});
       }
-      layer_norm(narrow, width, cells, w.norm2_weight, w.norm2_bias, state.norm2 + begin, d.padded,
-                 state.scale2 + begin, scratch.stream + begin, d.padded);
+      layer_norm(sum, width, cells, state.norm2 + begin, d.padded, state.scale2 + begin);
     }
   }
 
   /// scratch.stream -> scratch.mixed_gradient, and scratch.residual, what goes past attention.
-  static void feed_forward_backward(const Dimensions& d, const LayerWeights& w, const LayerState& state,
-                                    const Scratch& scratch, const LayerSums& sum) {
+  static void feed_forward_backward(const Dimensions& d, const EncoderWeights& all, const LayerWeights& w,
+                                    const LayerState& state, const Scratch& scratch, const LayerSums& sum) {
     const int width = EncoderOf::width(d);
+    const int coordinates = EncoderOf::coordinates(d);
     const int inner_width = EncoderOf::inner_width(d);
     const int blocks = d.padded / kTokenBlock;
-    float* narrow = scratch.block;  // [width][kTile] each
-    float* second = narrow + width * kTile;
-    float* third = second + width * kTile;
-    float* inner = third + width * kTile;  // [inner][kTile] each
+    float* dropped = scratch.block;           // [width][kTile]
+    float* second = dropped + width * kTile;  // [coordinates][kTile]
+    float* inner = second + width * kTile;    // [inner][kTile] each
     float* slope = inner + inner_width * kTile;
     const bool masked = state.masks != nullptr;
-    const auto zero = [](int, int) { return Vector{}; };
+    const int rows = masked ? width : coordinates;  // that attention and the feed-forward net give
+    const DenseWeights& out = masked ? w.dropped_out : w.out;
+    const DenseWeights& outer_layer = masked ? w.dropped_outer : w.outer;
+    const auto zero = [](int) { return Vector{}; };
+    const auto keep = [](float* in) {
+      return [in](int o, int n, Vector value) { store(in + o * kTile + n, value); };
+    };
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
       // The next tile's rows, which are too many and too short for the hardware to follow.
       const int next = begin + kTile;
       const auto fetch_next = [&](int row) {
         if (next >= d.padded) return;
-        const float* const wide[] = {state.norm2, state.norm1, state.mixed};
-        if (row < 3 * width) {
-          fetch_row(wide[row / width] + row % width * d.padded + next);
-        } else if (row < 3 * width + 2) {
-          fetch_row((row == 3 * width ? state.scale1 : state.scale2) + next);
+        if (row < width) {
+          fetch_row(state.mixed + row * d.padded + next);
+        } else if (row < width + coordinates) {
+          fetch_row(state.norm1 + (row - width) * d.padded + next);
+        } else if (row < width + 2 * coordinates) {
+          fetch_row(state.norm2 + (row - width - coordinates) * d.padded + next);
+        } else if (row < width + 2 * coordinates + 2) {
+          fetch_row((row == width + 2 * coordinates ? state.scale1 : state.scale2) + next);
         }
       };
-      layer_norm_backward(scratch.stream + begin, d.padded, width, cells, w.norm2_weight, state.norm2 + begin,
-                          d.padded, state.scale2 + begin, third, kTile, sum.norm2_weight, sum.norm2_bias);
-      if (masked) copy_rows(third, kTile, width, cells, narrow, kTile);
-      denormalise(state.norm1 + begin, d.padded, width, cells, w.norm1_weight, w.norm1_bias, second);
-      dense(
-          w.inner_weight, inner_width, width, second, kTile, cells,
-          [&](int o, int) { return splat(w.inner_bias[o]); },
-          [&](int o, int n, Vector value) { store(inner + o * kTile + n, value); });
+      const Rows y{state.norm1 + begin, d.padded, coordinates};
+      float* const residual = scratch.residual + begin;
+      // The gradient of both norms' inputs lies there in turn.
+      const Rows past{residual, d.padded, coordinates};
+      layer_norm_backward(scratch.stream + begin, d.padded, width, cells, state.norm2 + begin, d.padded,
+                          state.scale2 + begin, residual, d.padded);
+      add_sums(past, cells, sum.past_feed_forward_bias);
+      outer(past, y, cells, {sum.past_feed_forward, coordinates, 1});
+      spread(
+          inner_width, cells, [&](int o) { return splat(w.inner.bias[o]); }, keep(inner),
+          Product{w.inner.weight, coordinates, y.at, y.stride});
       gelu_with_slope(inner, slope, inner_width, kTile, cells, w.gelu_range, fetch_next);
+      Rows gradient = past;
       if (masked) {
         const MaskWords words = mask_words(d, state, begin);
         apply_mask(inner, inner_width, cells, words.inner, blocks, d.dropout_scale);
         apply_mask(slope, inner_width, cells, words.inner, blocks, d.dropout_scale);
-        apply_mask(third, width, cells, words.outer, blocks, d.dropout_scale);
+        dense(width, cells, zero, keep(dropped), Product{all.basis, coordinates, past.at, past.stride});
+        apply_mask(dropped, width, cells, words.outer, blocks, d.dropout_scale);
+        gradient = {dropped, kTile, width};
+        add_sums(gradient, cells, sum.outer_bias);
       }
-      outer(third, kTile, width, inner, kTile, inner_width, cells, sum.outer_weight, sum.outer_bias);
-      dense(w.outer_weight_t, inner_width, width, third, kTile, cells, zero, [&](int o, int n, Vector value) {
-        store(slope + o * kTile + n, value * load(slope + o * kTile + n));
-      });
-      outer(slope, kTile, inner_width, second, kTile, width, cells, sum.inner_weight, sum.inner_bias);
-      const float* past = masked ? narrow : third;
-      dense(
-          w.inner_weight_t, width, inner_width, slope, kTile, cells,
-          [&](int o, int n) { return load(past + o * kTile + n); },
-          [&](int o, int n, Vector value) { store(second + o * kTile + n, value); });
-      float* residual = scratch.residual + begin;
-      layer_norm_backward(second, kTile, width, cells, w.norm1_weight, state.norm1 + begin, d.padded,
-                          state.scale1 + begin, residual, d.padded, sum.norm1_weight, sum.norm1_bias);
-      const float* projected = residual;
-      int stride = d.padded;
+      const Rows of_inner{slope, kTile, inner_width};
+      outer({inner, kTile, inner_width}, gradient, cells, {sum.outer_weight, 1, inner_width});
+      spread(
+          inner_width, cells, zero,
+          [&](int o, int n, Vector value) {
+            store(slope + o * kTile + n, value * load(slope + o * kTile + n));
+          },
+          Product{outer_layer.weight_t, rows, gradient.at, gradient.stride});
+      outer(of_inner, y, cells, {sum.inner_weight, coordinates, 1});
+      add_sums(of_inner, cells, sum.inner_bias);
+      dense(coordinates, cells, zero, keep(second),
+            Product{w.past_feed_forward, coordinates, past.at, past.stride},
+            Product{w.inner.weight_t, inner_width, slope, kTile});
+      layer_norm_backward(second, kTile, width, cells, y.at, y.stride, state.scale1 + begin, residual,
+                          d.padded);
+      add_sums(past, cells, sum.past_attention_bias);
+      gradient = past;
       if (masked) {
-        copy_rows(residual, d.padded, width, cells, narrow, kTile);
-        apply_mask(narrow, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
-        projected = narrow;
-        stride = kTile;
+        dense(width, cells, zero, keep(dropped), Product{all.basis, coordinates, past.at, past.stride});
+        apply_mask(dropped, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
+        gradient = {dropped, kTile, width};
+        add_sums(gradient, cells, sum.out_bias);
       }
-      outer(projected, stride, width, state.mixed + begin, d.padded, width, cells, sum.out_weight,
-            sum.out_bias);
-      dense(w.out_weight_t, width, width, projected, stride, cells, zero, [&](int o, int n, Vector value) {
-        store(scratch.mixed_gradient + o * d.padded + begin + n, value);
-      });
+      outer({state.mixed + begin, d.padded, width}, gradient, cells, {sum.out_weight, 1, width});
+      spread(
+          width, cells, zero,
+          [&](int o, int n, Vector value) {
+            store(scratch.mixed_gradient + o * d.padded + begin + n, value);
+          },
+          Product{out.weight_t, rows, gradient.at, gradient.stride});
     }
     // The sums of this layer hold this sample alone, so the bias gradient is that of the centre's share too.
-    for (int o = 0; o < width; ++o) {
-      const Vector bias = load(sum.out_bias + o * kLanes);
+    const float* const bias_sums = masked ? sum.out_bias : sum.past_attention_bias;
+    for (int o = 0; o < rows; ++o) {
+      const Vector bias = load(bias_sums + o * kLanes);
       for (int c = 0; c < width; ++c) {
         float* weight_sum = sum.out_weight + (o * width + c) * kLanes;
         store(weight_sum, fma(bias, splat(state.centre[c]), load(weight_sum)));
@@ -374,34 +441,37 @@ struct EncoderOf {
   }
 
   /// qkv_gradient and residual -> scratch.stream, the gradient of the layer below.
-  static void project_backward(const Dimensions& d, const LayerWeights& w, const LayerWeights& below,
-                               const LayerState& state_below, const Scratch& scratch, const LayerSums& sum) {
-    const int width = EncoderOf::width(d);
-    float* x = scratch.block;  // [width][kTile]
+  static void project_backward(const Dimensions& d, const LayerWeights& w, const LayerState& below,
+                               const Scratch& scratch, const LayerSums& sum) {
+    const int coordinates = EncoderOf::coordinates(d);
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
-      denormalise(state_below.norm2 + begin, d.padded, width, cells, below.norm2_weight, below.norm2_bias, x);
-      const float* gradient = scratch.qkv_gradient + begin;
-      outer(gradient, d.padded, 3 * width, x, kTile, width, cells, sum.in_weight, sum.in_bias);
+      const Rows x{below.norm2 + begin, d.padded, coordinates};
+      const Rows gradient{scratch.qkv_gradient + begin, d.padded, 3 * width(d)};
+      const Rows past{scratch.residual + begin, d.padded, coordinates};
+      outer(gradient, x, cells, {sum.in_weight, coordinates, 1});
+      add_sums(gradient, cells, sum.in_bias);
+      outer(past, x, cells, {sum.past_attention, coordinates, 1});
       dense(
-          w.in_weight_t, width, 3 * width, gradient, d.padded, cells,
-          [&](int o, int n) { return load(scratch.residual + o * d.padded + begin + n); },
-          [&](int o, int n, Vector value) { store(scratch.stream + o * d.padded + begin + n, value); });
+          coordinates, cells, [](int) { return Vector{}; },
+          [&](int o, int n, Vector value) { store(scratch.stream + o * d.padded + begin + n, value); },
+          Product{w.past_attention, coordinates, past.at, past.stride},
+          Product{w.in.weight_t, gradient.count, gradient.at, gradient.stride});
     }
   }
 };
 
 constexpr int kUsualWidth = 4;
 
-void encode(const Dimensions& d, const LayerWeights* weights, const LayerState* states, const float* sample,
+void encode(const Dimensions& d, const EncoderWeights& weights, const LayerState* states, const float* sample,
             const float* positions, float* input, const Scratch& scratch, float* flat) {
   const auto forward = d.width == kUsualWidth ? EncoderOf<kUsualWidth>::forward : EncoderOf<0>::forward;
   forward(d, weights, states, sample, positions, input, scratch, flat);
 }
 
-void encode_backward(const Dimensions& d, const LayerWeights* weights, const LayerState* states,
+void encode_backward(const Dimensions& d, const EncoderWeights& weights, const LayerState* states,
                      const float* input, const Scratch& scratch, const float* flat_gradient,
-                     const LayerSums* sums) {
+                     const EncoderSums& sums) {
   const auto backward = d.width == kUsualWidth ? EncoderOf<kUsualWidth>::backward : EncoderOf<0>::backward;
   backward(d, weights, states, input, scratch, flat_gradient, sums);
 }

@@ -12,11 +12,11 @@
 #include "model/cpu/aligned.hpp"
 #include "model/cpu/attention_path.hpp"
 #include "model/cpu/exponential_polynomials.hpp"
+#include "model/cpu/folded_encoder.hpp"
 #include "model/cpu/kernel_choice.hpp"
 #include "model/cpu/kernels.hpp"
 #include "model/cpu/subnormals.hpp"
 #include "model/dropout.hpp"
-#include "model/layer_tensors.hpp"
 #include "model/positions.hpp"
 #include "multigrnformer/base/error.hpp"
 #include "multigrnformer/model/fixed_point.hpp"
@@ -75,9 +75,8 @@ class FusedEngine final : public Engine {
         columns_(shape.cells * shape.width),
         flat_stride_((columns_ + kFlatPadding - 1) / kFlatPadding * kFlatPadding),
         layout_(shape),
-        layer_weights_(static_cast<std::size_t>(shape.layers)),
-        gelu_ranges_(static_cast<std::size_t>(shape.layers * dims_.inner)),
-        layer_sums_(static_cast<std::size_t>(shape.layers)),
+        encoder_(shape, dims_, dropout > 0),
+        collapsed_(encoder_.sums_size()),
         states_(static_cast<std::size_t>(together_) * static_cast<std::size_t>(shape.layers)),
         floats_(place(nullptr)),
         panels_(states_.size() * static_cast<std::size_t>(dims_.heads * dims_.padded)),
@@ -107,7 +106,7 @@ class FusedEngine final : public Engine {
     check_prediction(shape_, parameters, samples, inputs, logits);
     require_nothing_pending();
     const FlushSubnormals mode;
-    prepare(parameters);
+    encoder_.fold(parameters);
     const std::size_t sample_size = static_cast<std::size_t>(columns_);
     set_masks(false);
     for (int first = 0; first < samples; first += together_) {
@@ -223,14 +222,14 @@ class FusedEngine final : public Engine {
       flat_backward(first, end);
       for (int row = first; row < end; ++row) {
         if (!counts(batch, row)) continue;
-        kernels_.encode_backward(dims_, layer_weights_.data(), row_states(row), input(row), scratch_,
-                                 flat_row(flat_gradient_, row % together_), layer_sums_.data());
+        kernels_.encode_backward(dims_, encoder_.weights(), row_states(row), input(row), scratch_,
+                                 flat_row(flat_gradient_, row % together_), sums_);
         // Closed per sample, so that rounding does not grow with cells times samples.
-        kernels_.drain(sample_sums_, static_cast<int>(sums_floats()) / kernels_.lanes, batch_sums_);
+        kernels_.drain(sample_sums_, static_cast<int>(encoder_.sums_size()), batch_sums_);
       }
     }
     statistics.live_hidden = live_units(batch);
-    write_encoder_gradient(gradient);
+    write_encoder_gradient(parameters, gradient);
     return statistics;
   }
 
@@ -269,9 +268,6 @@ class FusedEngine final : public Engine {
   const ParameterView& predictor_weight() const { return view(layout_.views().size() - 4); }
 
   const ParameterView& view(std::size_t index) const { return layout_.views()[index]; }
-  const ParameterView& layer_view(int layer, LayerTensor tensor) const {
-    return view(static_cast<std::size_t>(layer) * kLayerTensors + tensor);
-  }
   std::size_t mask_words() const {
     return static_cast<std::size_t>((2 * dims_.width + dims_.inner) * (dims_.padded / kTokenBlock));
   }
@@ -295,8 +291,7 @@ class FusedEngine final : public Engine {
   void clear_row(float* rows, int row) const {
     std::memset(flat_row(rows, row), 0, static_cast<std::size_t>(flat_stride_) * sizeof(float));
   }
-  /// One padded element per weight and lane, so that a layer's tensors lie behind one another.
-  std::size_t sums_floats() const { return sums_floats_; }
+  std::size_t sums_floats() const { return encoder_.sums_size() * static_cast<std::size_t>(kernels_.lanes); }
 
   /// Lays out all float storage; returns its size. Called once to count and once to place.
   std::size_t place(float* base) {
@@ -317,19 +312,19 @@ class FusedEngine final : public Engine {
       state.row_max = arena.take(dims_.head_width == 1 ? 0 : heads * padded);
       state.key_weight = arena.take(dims_.head_width == 1 ? heads * padded : 0);
       state.sorted = arena.take(dims_.linear ? heads * kSortedRows * slots : 0);
-      state.norm1 = arena.take(width * padded);
-      state.norm2 = arena.take(width * padded);
+      state.norm1 = arena.take((width - 1) * padded);
+      state.norm2 = arena.take((width - 1) * padded);
       state.scale1 = arena.take(padded);
       state.scale2 = arena.take(padded);
       state.centre = arena.take(width);
     }
     inputs_ = arena.take(together * width * padded);
-    scratch_.stream = arena.take(width * padded);
-    scratch_.residual = arena.take(width * padded);
+    scratch_.stream = arena.take((width - 1) * padded);
+    scratch_.residual = arena.take((width - 1) * padded);
     scratch_.mixed_gradient = arena.take(width * padded);
     scratch_.qkv_gradient = arena.take(3 * width * padded);
     scratch_.rows = arena.take(kScratchRows * slots);
-    scratch_.block = arena.take((2 * inner + 3 * width) * kTile);
+    scratch_.block = arena.take((2 * inner + 2 * width) * kTile);
     scratch_.column = arena.take(width);
     pending_flat_ = arena.take(kMostPending * rows * static_cast<std::size_t>(flat_stride_));
     flat_gradient_ = arena.take(together * static_cast<std::size_t>(flat_stride_));
@@ -341,110 +336,22 @@ class FusedEngine final : public Engine {
                                            cpu::flat_gradient_room(together, hidden),
                                            cpu::weight_gradient_room(rows, hidden, kMostPending)}));
     strips_ = arena.take(hidden * static_cast<std::size_t>(flat_stride_));
-    prepared_ = arena.take(static_cast<std::size_t>(dims_.layers) * prepared_floats());
-    const std::size_t before = arena.used();
-    for (int layer = 0; layer < dims_.layers; ++layer) {
-      LayerSums& s = layer_sums_[static_cast<std::size_t>(layer)];
-      float** const tensors[kLayerTensors] = {&s.in_weight,    &s.in_bias,    &s.out_weight,   &s.out_bias,
-                                              &s.inner_weight, &s.inner_bias, &s.outer_weight, &s.outer_bias,
-                                              &s.norm1_weight, &s.norm1_bias, &s.norm2_weight, &s.norm2_bias};
-      for (std::size_t tensor = 0; tensor < kLayerTensors; ++tensor) {
-        *tensors[tensor] = arena.take(layer_view(layer, static_cast<LayerTensor>(tensor)).size * lanes);
-      }
-    }
-    sums_floats_ = arena.used() - before;
-    sample_sums_ = layer_sums_[0].in_weight;
-    batch_sums_ = arena.take(sums_floats_);
+    sample_sums_ = arena.take(sums_floats());
+    batch_sums_ = arena.take(sums_floats());
+    sums_ = encoder_.place_sums(sample_sums_, kernels_.lanes);
     return arena.used();
   }
 
-  std::size_t prepared_floats() const {
-    const std::size_t width = static_cast<std::size_t>(dims_.width);
-    const std::size_t inner = static_cast<std::size_t>(dims_.inner);
-    return 6 * width * width + 3 * width + width * width + 2 * width * inner;
-  }
-
-  /// Small copies of the encoder's weights: queries scaled, and the transposes that the way back needs.
-  void prepare(const Parameters& parameters) {
-    const int width = dims_.width;
-    for (int layer = 0; layer < dims_.layers; ++layer) {
-      const auto at = [&](LayerTensor tensor) {
-        return parameters.values().data() + layer_view(layer, tensor).offset;
-      };
-      float* next = prepared_ + static_cast<std::size_t>(layer) * prepared_floats();
-      const auto transposed = [&](const float* weight, int outs, int ins) {
-        float* result = next;
-        for (int o = 0; o < outs; ++o) {
-          for (int i = 0; i < ins; ++i) result[i * outs + o] = weight[o * ins + i];
-        }
-        next += outs * ins;
-        return result;
-      };
-      float* in_weight = next;
-      next += 3 * width * width;
-      float* in_bias = next;
-      next += 3 * width;
-      for (int i = 0; i < 3 * width * width; ++i) {
-        in_weight[i] = at(kInWeight)[i] * (i < width * width ? dims_.query_scale : 1.0f);
-      }
-      for (int i = 0; i < 3 * width; ++i)
-        in_bias[i] = at(kInBias)[i] * (i < width ? dims_.query_scale : 1.0f);
-      LayerWeights& w = layer_weights_[static_cast<std::size_t>(layer)];
-      w.in_weight = in_weight;
-      w.in_bias = in_bias;
-      w.in_weight_t = transposed(at(kInWeight), 3 * width, width);
-      w.out_weight = at(kOutWeight);
-      w.out_bias = at(kOutBias);
-      w.out_weight_t = transposed(at(kOutWeight), width, width);
-      w.inner_weight = at(kInnerWeight);
-      w.inner_bias = at(kInnerBias);
-      w.inner_weight_t = transposed(at(kInnerWeight), dims_.inner, width);
-      w.outer_weight = at(kOuterWeight);
-      w.outer_bias = at(kOuterBias);
-      w.outer_weight_t = transposed(at(kOuterWeight), width, dims_.inner);
-      w.norm1_weight = at(kNorm1Weight);
-      w.norm1_bias = at(kNorm1Bias);
-      w.norm2_weight = at(kNorm2Weight);
-      w.norm2_bias = at(kNorm2Bias);
-      std::uint8_t* ranges = gelu_ranges_.data() + layer * dims_.inner;
-      for (int unit = 0; unit < dims_.inner; ++unit) ranges[unit] = gelu_range(inner_bound(w, unit));
-      w.gelu_range = ranges;
-    }
-  }
-
-  /// The same, and the predictor's weights as the way back reads them: once for all micro-batches of a sum.
+  /// The weights as both ways read them: once for all micro-batches of a sum.
   void prepare_backward(const Parameters& parameters) {
-    prepare(parameters);
+    encoder_.fold(parameters);
     kernels_.predictor_strips(dims_.hidden, columns_, parameters.values().data() + predictor_weight().offset,
                               strips_);
   }
 
-  /// No input of the inner layer's unit is larger: n, a layer norm's output before its scale and shift, has
-  /// length sqrt(width) at most and a mean of zero; what rounding adds to either is allowed for.
-  double inner_bound(const LayerWeights& w, int unit) const {
-    const float* weight = w.inner_weight + unit * dims_.width;
-    double middle = w.inner_bias[unit], mean = 0, squares = 0, total = 0;
-    for (int c = 0; c < dims_.width; ++c) {
-      const double scaled = static_cast<double>(weight[c]) * static_cast<double>(w.norm1_weight[c]);
-      middle += static_cast<double>(weight[c]) * static_cast<double>(w.norm1_bias[c]);
-      mean += scaled / dims_.width;
-      squares += scaled * scaled;
-      total += std::fabs(scaled);
-    }
-    const double across = std::max(0.0, squares - dims_.width * mean * mean);
-    return std::fabs(middle) + std::sqrt(dims_.width * across) + 1e-4 * (total + 1);
-  }
-
-  static std::uint8_t gelu_range(double bound) {
-    std::uint8_t range = 0;
-    // What is not a number is within none.
-    while (range + 1 < kGeluRanges && !(bound <= static_cast<double>(kGeluLimits[range]))) ++range;
-    return range;
-  }
-
   void encode(int row, std::span<const float> sample) {
-    kernels_.encode(dims_, layer_weights_.data(), row_states(row), sample.data(), positions_.data(),
-                    input(row), scratch_, flat_row(flat_, row));
+    kernels_.encode(dims_, encoder_.weights(), row_states(row), sample.data(), positions_.data(), input(row),
+                    scratch_, flat_row(flat_, row));
   }
 
   void predict_rows(const Parameters& parameters, int first, int end) {
@@ -518,23 +425,9 @@ class FusedEngine final : public Engine {
     return live;
   }
 
-  void write_encoder_gradient(std::span<float> gradient) const {
-    const float* sums = batch_sums_;
-    for (int layer = 0; layer < dims_.layers; ++layer) {
-      for (std::size_t tensor = 0; tensor < kLayerTensors; ++tensor) {
-        const ParameterView& to = layer_view(layer, static_cast<LayerTensor>(tensor));
-        kernels_.collapse(sums, static_cast<int>(to.size), gradient.data() + to.offset);
-        sums += (to.size * static_cast<std::size_t>(kernels_.lanes) + 15) / 16 * 16;
-      }
-      // Softmax does not see a shift of all keys, so the key bias has no gradient; what the sums hold is
-      // rounding, which Adam would scale up to full steps.
-      const ParameterView& bias = layer_view(layer, kInBias);
-      const std::size_t width = static_cast<std::size_t>(dims_.width);
-      for (std::size_t c = width; c < 2 * width; ++c) {
-        float& value = gradient[bias.offset + c];
-        if (std::isfinite(value)) value = 0.0f;
-      }
-    }
+  void write_encoder_gradient(const Parameters& parameters, std::span<float> gradient) {
+    kernels_.collapse(batch_sums_, static_cast<int>(encoder_.sums_size()), collapsed_.data());
+    encoder_.unfold(collapsed_, parameters, gradient);
     // Gaps between tensors belong to nobody, and their gradient is zero.
     for (std::size_t i = 0; i < layout_.views().size(); ++i) {
       const std::size_t end = i + 1 < layout_.views().size() ? view(i + 1).offset : gradient.size();
@@ -575,11 +468,10 @@ class FusedEngine final : public Engine {
   int columns_;      // cells * width
   int flat_stride_;  // columns_ rounded up
   Parameters layout_;
-  std::vector<LayerWeights> layer_weights_;
-  std::vector<std::uint8_t> gelu_ranges_;  // [layers][inner]
-  std::vector<LayerSums> layer_sums_;
+  FoldedEncoder encoder_;
+  EncoderSums sums_{};
+  std::vector<float> collapsed_;    // the sums, lanes added up
   std::vector<LayerState> states_;  // [together][layers]
-  std::size_t sums_floats_ = 0;
   float* inputs_ = nullptr;
   Scratch scratch_{};
   float* flat_ = nullptr;                     // of the micro-batch at work
@@ -592,7 +484,6 @@ class FusedEngine final : public Engine {
   float* flat_gradient_ = nullptr;
   float* hidden_ = nullptr;
   float* hidden_gradient_ = nullptr;
-  float* prepared_ = nullptr;
   float* strips_ = nullptr;  // the predictor's weights, as the way back reads them
   float* sample_sums_ = nullptr;
   float* batch_sums_ = nullptr;

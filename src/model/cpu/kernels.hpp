@@ -70,20 +70,47 @@ struct Dimensions {
   int polynomial_count = 0;
 };
 
-/// One layer's weights, row-major [out][in]; `_t` is the transpose. Query rows carry query_scale.
+/// A dense layer: row-major [out][in], its transpose.
+struct DenseWeights {
+  const float *weight, *weight_t, *bias;
+};
+
+/// One layer's weights as the kernels read them: layer norms and what lies beside them are folded into one
+/// another, so that values past a norm are width - 1 coordinates (folded_encoder.hpp).
 struct LayerWeights {
-  const float *in_weight, *in_bias, *in_weight_t;
-  const float *out_weight, *out_bias, *out_weight_t;
-  const float *inner_weight, *inner_bias, *inner_weight_t;
-  const float *outer_weight, *outer_bias, *outer_weight_t;
-  const float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias;
+  /// [3 width][coordinates], queries scaled, but not in weight_t; the first layer's reads the sample, [3
+  /// width][width], and has no weight_t.
+  DenseWeights in;
+  DenseWeights out;                ///< [coordinates][width]
+  const float* past_attention;     ///< [coordinates][coordinates], symmetric: what a layer reads, past it
+  DenseWeights inner;              ///< [inner][coordinates]
+  DenseWeights outer;              ///< [coordinates][inner]
+  const float* past_feed_forward;  ///< [coordinates][coordinates], symmetric
+  /// With dropout, which falls on columns: [width][width], [width][inner], and the biases of what goes past
+  /// them, which `out` and `outer` hold with their own.
+  DenseWeights dropped_out, dropped_outer;
+  const float *past_attention_bias, *past_feed_forward_bias;  ///< [coordinates]
   const std::uint8_t* gelu_range;  ///< [inner]: the place among kGeluLimits of what bounds a unit's input
 };
 
-/// Sums over cells of one layer's weight gradients, in the weights' order, `lanes` floats per element.
+struct EncoderWeights {
+  const LayerWeights* layers;
+  DenseWeights flat;     ///< [width][coordinates]: of the last layer's coordinates, for the predictor
+  const float* basis;    ///< [width][coordinates]: columns of coordinates
+  const float* basis_t;  ///< [coordinates][width]
+};
+
+/// Sums over cells of the gradients of one layer's LayerWeights, in their order, `lanes` floats per element.
+/// out_weight and outer_weight are those of dropped_out and dropped_outer where there is dropout, and the two
+/// biases are of these alone.
 struct LayerSums {
   float *in_weight, *in_bias, *out_weight, *out_bias, *inner_weight, *inner_bias, *outer_weight, *outer_bias;
-  float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias;
+  float *past_attention, *past_attention_bias, *past_feed_forward, *past_feed_forward_bias;
+};
+
+struct EncoderSums {
+  const LayerSums* layers;
+  float *flat_weight, *flat_bias;
 };
 
 /// A range of a head's queries that shares one expansion point.
@@ -111,7 +138,7 @@ struct LayerState {
   float* inverse_total;    ///< [heads][padded]: 1 / sum of a row's exponentials
   float* row_max;          ///< [heads][padded], head_width > 1 only
   float* key_weight;       ///< [heads][padded]: the keys' weights where a head has one panel
-  float *norm1, *norm2;    ///< [width][padded]: normalised values before scale and shift
+  float *norm1, *norm2;    ///< [coordinates][padded]: what the layer norms give, before scale and shift
   float *scale1, *scale2;  ///< [padded]: 1 / standard deviation
   float* centre;           ///< [width]: middle of the values, which `mixed` lacks
   /// [heads][kSortedRows][slots]: queries, their mixed and their inverse_total in the panels' order, when
@@ -125,12 +152,12 @@ struct LayerState {
 
 /// Work space of one engine; sizes are in fused_engine.cpp.
 struct Scratch {
-  float* stream;          ///< [width][padded]: values that flow from layer to layer, or their gradient
-  float* residual;        ///< [width][padded]
-  float* mixed_gradient;  ///< [width][padded]
+  float* stream;          ///< [coordinates][padded]: what the first layer reads, past it; a layer's gradient
+  float* residual;        ///< [coordinates][padded]
+  float* mixed_gradient;  ///< [width][padded]; that of the flattened sample before it
   float* qkv_gradient;    ///< [3 width][padded]
   float* rows;            ///< [kScratchRows][slots]
-  float* block;           ///< [2 inner + 3 width][kTile]
+  float* block;           ///< [2 inner + 2 width][kTile]
   float* column;          ///< [width]
 };
 inline constexpr int kScratchRows = 4;
@@ -166,11 +193,11 @@ struct Kernels {
   int lanes;
   /// sample [cells][width] plus positions [width][padded] -> input [width][padded], which the way back needs
   /// again -> flat [cells * width], cell by cell.
-  void (*encode)(const Dimensions&, const LayerWeights*, const LayerState*, const float* sample,
+  void (*encode)(const Dimensions&, const EncoderWeights&, const LayerState*, const float* sample,
                  const float* positions, float* input, const Scratch&, float* flat);
-  /// flat_gradient [cells * width] -> added to sums, which start at zero; one LayerSums per layer.
-  void (*encode_backward)(const Dimensions&, const LayerWeights*, const LayerState*, const float* input,
-                          const Scratch&, const float* flat_gradient, const LayerSums* sums);
+  /// flat_gradient [cells * width] -> added to sums, which start at zero.
+  void (*encode_backward)(const Dimensions&, const EncoderWeights&, const LayerState*, const float* input,
+                          const Scratch&, const float* flat_gradient, const EncoderSums&);
   /// hidden[rows][units] = max(0, bias + flat weight^T); each value's sum is independent of the other rows.
   /// work: [units][rows][lanes] and [rows][kColumnBlock].
   void (*predictor)(int rows, int units, int columns, const float* flat, int flat_stride, const float* weight,

@@ -18,131 +18,213 @@ constexpr int kWideVectors = kLanes == 16 ? 2 * kVectors : kVectors;
 // Rows computed together, so that at least eight independent sums hide the latency of a multiply-add.
 constexpr int kRowTile = kLanes >= 8 ? kLanes / 4 : 1;
 
-template <int kRows, int kCount, typename Start, typename Finish>
-MGRN_INLINE void dense_rows(const float* weight, int ins, const float* in, int in_stride, Start start,
-                            Finish finish) {
-  Vector total[kRows][kCount];
-#pragma GCC unroll 8
-  for (int row = 0; row < kRows; ++row) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kCount; ++v) total[row][v] = start(row, v * kLanes);
-  }
+/// weight [outs][ins] times rows, `stride` apart.
+struct Product {
+  const float* weight;
+  int ins;
+  const float* in;
+  int stride;
+};
+
+template <int kRows, int kCount>
+MGRN_INLINE void add_product(const Product& product, int o, int n, Vector (&total)[kRows][kCount]) {
+  const std::ptrdiff_t ins = product.ins;
+  const float* const weight = product.weight + o * ins;
 #pragma GCC unroll 4
-  for (int i = 0; i < ins; ++i) {
+  for (int i = 0; i < product.ins; ++i) {
+    const float* const in = product.in + i * product.stride + n;
     Vector w[kRows];
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) w[row] = splat(weight[row * ins + i]);
 #pragma GCC unroll 8
     for (int v = 0; v < kCount; ++v) {
-      const Vector x =
-          kRows > 1 ? load_once(in + i * in_stride + v * kLanes) : load(in + i * in_stride + v * kLanes);
+      const Vector x = kRows > 1 ? load_once(in + v * kLanes) : load(in + v * kLanes);
 #pragma GCC unroll 8
       for (int row = 0; row < kRows; ++row) total[row][v] = fma(w[row], x, total[row][v]);
     }
   }
+}
+
+template <int kRows, int kCount, typename Start, typename Finish, typename... Products>
+MGRN_INLINE void dense_rows(int o, int n, Start start, Finish finish, const Products&... products) {
+  Vector total[kRows][kCount];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+    const Vector first = start(o + row);
+#pragma GCC unroll 8
+    for (int v = 0; v < kCount; ++v) total[row][v] = first;
+  }
+  (add_product(products, o, n, total), ...);
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kCount; ++v) finish(row, v * kLanes, total[row][v]);
+    for (int v = 0; v < kCount; ++v) finish(o + row, n + v * kLanes, total[row][v]);
   }
 }
 
-template <int kCount, typename Start, typename Finish>
-MGRN_INLINE void dense_columns(const float* weight, int outs, int ins, const float* in, int in_stride, int n,
-                               Start start, Finish finish) {
-  int o = 0;
-  for (; o + kRowTile <= outs; o += kRowTile) {
-    dense_rows<kRowTile, kCount>(
-        weight + o * ins, ins, in + n, in_stride, [&](int row, int v) { return start(o + row, n + v); },
-        [&](int row, int v, Vector value) { finish(o + row, n + v, value); });
+template <int kCount, typename Start, typename Finish, typename... Products>
+MGRN_INLINE void dense_columns(int outs, int n, Start start, Finish finish, const Products&... products) {
+  // Three that are left go together, as one would have too few sums.
+  const int left_over = outs % kRowTile;
+  const int last = kRowTile == 2 && left_over == 1 && outs >= 3 ? 3 : left_over;
+  for (int o = 0; o < outs - last; o += kRowTile)
+    dense_rows<kRowTile, kCount>(o, n, start, finish, products...);
+  if constexpr (kRowTile > 1) {
+    if (last == 3) {
+      dense_rows<3, kCount>(outs - 3, n, start, finish, products...);
+      return;
+    }
   }
-  if (outs % kRowTile == 0) return;  // known when compiled for the usual width
-  for (; o < outs; ++o) {
-    dense_rows<1, kCount>(
-        weight + o * ins, ins, in + n, in_stride, [&](int, int v) { return start(o, n + v); },
-        [&](int, int v, Vector value) { finish(o, n + v, value); });
-  }
+  for (int o = outs - last; o < outs; ++o) dense_rows<1, kCount>(o, n, start, finish, products...);
 }
 
-/// finish(o, n, start(o, n) + sum_i weight[o][i] in[i]) for every row o and every vector of cells at n.
-template <typename Start, typename Finish>
-MGRN_INLINE void dense(const float* weight, int outs, int ins, const float* in, int in_stride, int cells,
-                       Start start, Finish finish) {
+/// finish(o, n, start(o) + the products) for every row o and every vector of cells at n.
+template <typename Start, typename Finish, typename... Products>
+MGRN_INLINE void dense(int outs, int cells, Start start, Finish finish, const Products&... products) {
   int n = 0;
   if constexpr (kWideVectors > kVectors) {
     for (; n + kWideVectors * kLanes <= cells; n += kWideVectors * kLanes) {
-      dense_columns<kWideVectors>(weight, outs, ins, in, in_stride, n, start, finish);
+      dense_columns<kWideVectors>(outs, n, start, finish, products...);
     }
   }
-  for (; n < cells; n += kTokenBlock) {
-    dense_columns<kVectors>(weight, outs, ins, in, in_stride, n, start, finish);
-  }
+  for (; n < cells; n += kTokenBlock) dense_columns<kVectors>(outs, n, start, finish, products...);
 }
 
-template <int kOuts, int kIns, bool kBias>
-MGRN_INLINE void outer_tile(const float* g, int g_stride, const float* x, int x_stride, int ins, int cells,
-                            float* weight_sums, float* bias_sums) {
-  Vector total[kOuts][kIns] = {};
-  Vector bias[kOuts] = {};
+template <int kRows, int kIns, typename Start, typename Finish>
+MGRN_INLINE void spread_rows(int o, int cells, Start start, Finish finish, const Product& product) {
+  Vector w[kRows][kIns], first[kRows];
+#pragma GCC unroll 4
+  for (int row = 0; row < kRows; ++row) {
+    first[row] = start(o + row);
+#pragma GCC unroll 4
+    for (int i = 0; i < kIns; ++i) w[row][i] = splat(product.weight[(o + row) * kIns + i]);
+  }
+#pragma GCC unroll 2
   for (int n = 0; n < cells; n += kLanes) {
-    Vector right[kIns];
+    Vector x[kIns];
 #pragma GCC unroll 4
-    for (int i = 0; i < kIns; ++i) right[i] = load_once(x + i * x_stride + n);
+    for (int i = 0; i < kIns; ++i) x[i] = load_once(product.in + i * product.stride + n);
 #pragma GCC unroll 4
-    for (int o = 0; o < kOuts; ++o) {
-      const Vector left = load(g + o * g_stride + n);
-      if constexpr (kBias) bias[o] += left;
+    for (int row = 0; row < kRows; ++row) {
+      Vector total = first[row];
 #pragma GCC unroll 4
-      for (int i = 0; i < kIns; ++i) total[o][i] = fma(left, right[i], total[o][i]);
+      for (int i = 0; i < kIns; ++i) total = fma(w[row][i], x[i], total);
+      finish(o + row, n, total);
     }
-  }
-#pragma GCC unroll 4
-  for (int o = 0; o < kOuts; ++o) {
-#pragma GCC unroll 4
-    for (int i = 0; i < kIns; ++i) {
-      float* sum = weight_sums + (o * ins + i) * kLanes;
-      store(sum, load(sum) + total[o][i]);
-    }
-    if constexpr (kBias) store(bias_sums + o * kLanes, load(bias_sums + o * kLanes) + bias[o]);
   }
 }
 
-template <int kOuts>
-MGRN_INLINE void outer_rows(const float* g, int g_stride, const float* x, int x_stride, int ins, int cells,
-                            float* weight_sums, float* bias_sums) {
-  int i = 0;
-  if (ins >= 4) {
-    outer_tile<kOuts, 4, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
-    i = 4;
+template <int kIns, typename Start, typename Finish>
+MGRN_INLINE void spread_columns(int outs, int cells, Start start, Finish finish, const Product& product) {
+  constexpr int kRows = kLanes == 16 ? 4 : 2;
+  const int whole = outs - outs % kRows;
+  for (int o = 0; o < whole; o += kRows) spread_rows<kRows, kIns>(o, cells, start, finish, product);
+  for (int o = whole; o < outs; ++o) spread_rows<1, kIns>(o, cells, start, finish, product);
+}
+
+/// dense() of one product of few columns and many rows: a few rows' weights stay in registers for all cells.
+template <typename Start, typename Finish>
+MGRN_INLINE void spread(int outs, int cells, Start start, Finish finish, const Product& product) {
+  if (product.ins == 3) {
+    spread_columns<3>(outs, cells, start, finish, product);
+  } else if (product.ins == 4) {
+    spread_columns<4>(outs, cells, start, finish, product);
   } else {
-    outer_tile<kOuts, 2, true>(g, g_stride, x, x_stride, ins, cells, weight_sums, bias_sums);
-    i = 2;
-  }
-  for (; i + 4 <= ins; i += 4) {
-    outer_tile<kOuts, 4, false>(g, g_stride, x + i * x_stride, x_stride, ins, cells, weight_sums + i * kLanes,
-                                bias_sums);
-  }
-  for (; i < ins; i += 2) {
-    outer_tile<kOuts, 2, false>(g, g_stride, x + i * x_stride, x_stride, ins, cells, weight_sums + i * kLanes,
-                                bias_sums);
+    dense(outs, cells, start, finish, product);
   }
 }
 
-/// Weight and bias gradient of a dense layer: weight_sums[o][i] += g[o] x[i], bias_sums[o] += g[o], lane by
-/// lane. outs and ins are even, as all widths of the encoder are.
-MGRN_INLINE void outer(const float* g, int g_stride, int outs, const float* x, int x_stride, int ins,
-                       int cells, float* weight_sums, float* bias_sums) {
-  int o = 0;
-  // Sixteen sums and their operands fit 32 registers.
-  if constexpr (kLanes == 16) {
-    for (; o + 4 <= outs; o += 4) {
-      outer_rows<4>(g + o * g_stride, g_stride, x, x_stride, ins, cells, weight_sums + o * ins * kLanes,
-                    bias_sums + o * kLanes);
+/// Rows, `stride` apart.
+struct Rows {
+  const float* at;
+  int stride;
+  int count;
+  Rows from(int row) const { return {at + row * stride, stride, count - row}; }
+};
+
+/// Of outer(): the sum of the l-th left and the r-th right row lies at (l left_step + r right_step) kLanes.
+struct OuterSums {
+  float* at;
+  int left_step, right_step;
+  OuterSums from(int left, int right) const {
+    return {at + (left * left_step + right * right_step) * kLanes, left_step, right_step};
+  }
+};
+
+template <int kLefts, int kRights>
+MGRN_INLINE void outer_tile(const Rows& left, const Rows& right, int cells, const OuterSums& sums) {
+  Vector total[kLefts][kRights] = {};
+  for (int n = 0; n < cells; n += kLanes) {
+    Vector value[kRights];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRights; ++r) value[r] = load_once(right.at + r * right.stride + n);
+#pragma GCC unroll 4
+    for (int l = 0; l < kLefts; ++l) {
+      const Vector factor = load_once(left.at + l * left.stride + n);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRights; ++r) total[l][r] = fma(factor, value[r], total[l][r]);
     }
   }
-  for (; o < outs; o += 2) {
-    outer_rows<2>(g + o * g_stride, g_stride, x, x_stride, ins, cells, weight_sums + o * ins * kLanes,
-                  bias_sums + o * kLanes);
+#pragma GCC unroll 4
+  for (int l = 0; l < kLefts; ++l) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRights; ++r) {
+      float* const sum = sums.from(l, r).at;
+      store(sum, load(sum) + total[l][r]);
+    }
+  }
+}
+
+template <int kRights>
+MGRN_INLINE void outer_rows(const Rows& left, const Rows& right, int cells, const OuterSums& sums) {
+  // What fits 16 registers, or 32.
+  constexpr int kMost = kRights == 4 && kLanes < 16 ? 2 : 4;
+  int l = 0;
+  for (; l + kMost <= left.count; l += kMost)
+    outer_tile<kMost, kRights>(left.from(l), right, cells, sums.from(l, 0));
+  if constexpr (kMost == 4) {
+    if (left.count - l == 3) {
+      outer_tile<3, kRights>(left.from(l), right, cells, sums.from(l, 0));
+      return;
+    }
+    if (left.count - l == 2) outer_tile<2, kRights>(left.from(l), right, cells, sums.from(l, 0));
+  }
+  if ((left.count - l) % 2 == 1) {
+    l = left.count - 1;
+    outer_tile<1, kRights>(left.from(l), right, cells, sums.from(l, 0));
+  }
+}
+
+/// Weight gradient of a dense layer: sums[l][r] += left[l] right[r], lane by lane.
+MGRN_INLINE void outer(const Rows& left, const Rows& right, int cells, const OuterSums& sums) {
+  int r = 0;
+  for (; r + 4 <= right.count; r += 4) outer_rows<4>(left, right.from(r), cells, sums.from(0, r));
+  switch (right.count - r) {
+    case 3:
+      outer_rows<3>(left, right.from(r), cells, sums.from(0, r));
+      break;
+    case 2:
+      outer_rows<2>(left, right.from(r), cells, sums.from(0, r));
+      break;
+    case 1:
+      outer_rows<1>(left, right.from(r), cells, sums.from(0, r));
+      break;
+    default:
+      break;
+  }
+}
+
+/// Its bias gradient: sums[row] += the row's values, lane by lane.
+MGRN_INLINE void add_sums(const Rows& rows, int cells, float* sums) {
+  for (int row = 0; row < rows.count; ++row) {
+    const float* const from = rows.at + row * rows.stride;
+    Vector total[kVectors] = {};
+    for (int n = 0; n < cells; n += kTokenBlock) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) total[v] += load(from + n + v * kLanes);
+    }
+    for (int v = 1; v < kVectors; ++v) total[0] += total[v];
+    store(sums + row * kLanes, load(sums + row * kLanes) + total[0]);
   }
 }
 
@@ -152,23 +234,6 @@ MGRN_INLINE void fetch_row(const float* row) {
   constexpr int kLine = 16;
 #pragma GCC unroll 8
   for (int n = 0; n < kTile; n += kLine) __builtin_prefetch(row + n);
-}
-
-MGRN_INLINE void copy_rows(const float* from, int from_stride, int rows, int cells, float* to,
-                           int to_stride) {
-  for (int c = 0; c < rows; ++c) {
-    for (int n = 0; n < cells; n += kLanes) store(to + c * to_stride + n, load(from + c * from_stride + n));
-  }
-}
-
-/// to += from
-MGRN_INLINE void add_rows(const float* from, int from_stride, int rows, int cells, float* to, int to_stride) {
-  for (int c = 0; c < rows; ++c) {
-    for (int n = 0; n < cells; n += kLanes) {
-      float* at = to + c * to_stride + n;
-      store(at, load(at) + load(from + c * from_stride + n));
-    }
-  }
 }
 
 /// x[column][kTile] *= scale where the column's mask words have the cell's bit, else 0. A word covers
@@ -187,94 +252,56 @@ inline void apply_mask(float* x, int columns, int cells, const std::uint32_t* wo
   }
 }
 
-/// LayerNorm over the columns of x [width][kTile]: normalised values, 1 / standard deviation, and
-/// out = weight * normalised + bias. PyTorch's epsilon.
-MGRN_INLINE void layer_norm(const float* x, int width, int cells, const float* weight, const float* bias,
-                            float* normalised, int stride, float* scale, float* out, int out_stride) {
+/// A layer norm of `width` columns, without its scale and shift, in their coordinates: x [coordinates][kTile]
+/// -> y, of length sqrt(width), and 1 / standard deviation. PyTorch's epsilon.
+MGRN_INLINE void layer_norm(const float* x, int width, int cells, float* y, int stride, float* scale) {
   const float share = 1.0f / static_cast<float>(width);
   constexpr int kCount = 2;
   for (int n = 0; n < cells; n += kCount * kLanes) {
-    Vector mean[kCount] = {}, variance[kCount] = {}, rescale[kCount];
-    for (int c = 0; c < width; ++c) {
-      MGRN_EACH(u) mean[u] += load(x + c * kTile + n + u * kLanes);
-    }
-    for (Vector& one : mean) one *= share;
-    for (int c = 0; c < width; ++c) {
+    Vector squares[kCount] = {}, rescale[kCount];
+    for (int c = 0; c < width - 1; ++c) {
       MGRN_EACH(u) {
-        const Vector difference = load(x + c * kTile + n + u * kLanes) - mean[u];
-        variance[u] = fma(difference, difference, variance[u]);
+        const Vector value = load_once(x + c * kTile + n + u * kLanes);
+        squares[u] = fma(value, value, squares[u]);
       }
     }
     MGRN_EACH(u) {
-      rescale[u] = 1.0f / square_root(fma(variance[u], splat(share), splat(1e-5f)));
+      rescale[u] = 1.0f / square_root(fma(squares[u], splat(share), splat(1e-5f)));
       store(scale + n + u * kLanes, rescale[u]);
     }
-    for (int c = 0; c < width; ++c) {
-      const Vector factor = splat(weight[c]), offset = splat(bias[c]);
+    for (int c = 0; c < width - 1; ++c) {
       MGRN_EACH(u) {
-        const int at = n + u * kLanes;
-        const Vector value = (load(x + c * kTile + at) - mean[u]) * rescale[u];
-        store(normalised + c * stride + at, value);
-        store(out + c * out_stride + at, fma(value, factor, offset));
+        store(y + c * stride + n + u * kLanes, load(x + c * kTile + n + u * kLanes) * rescale[u]);
       }
     }
   }
 }
 
-/// gradient [width] (of the norm's output) -> result (of its input); adds to the sums of weight and bias.
+/// gradient [coordinates] of y -> result, that of x.
 MGRN_INLINE void layer_norm_backward(const float* gradient, int gradient_stride, int width, int cells,
-                                     const float* weight, const float* normalised, int stride,
-                                     const float* scale, float* result, int result_stride, float* weight_sums,
-                                     float* bias_sums) {
-  const float share = 1.0f / static_cast<float>(width);
-  for (int c = 0; c < width; ++c) {
-    Vector weight_sum{};
-    Vector bias_sum{};
-    for (int block = 0; block < cells; block += kTokenBlock) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const int n = block + v * kLanes;
-        const Vector g = load(gradient + c * gradient_stride + n);
-        weight_sum = fma(g, load(normalised + c * stride + n), weight_sum);
-        bias_sum += g;
-      }
-    }
-    store(weight_sums + c * kLanes, load(weight_sums + c * kLanes) + weight_sum);
-    store(bias_sums + c * kLanes, load(bias_sums + c * kLanes) + bias_sum);
-  }
+                                     const float* y, int stride, const float* scale, float* result,
+                                     int result_stride) {
+  const Vector share = splat(1.0f / static_cast<float>(width));
   constexpr int kCount = 2;
   for (int n = 0; n < cells; n += kCount * kLanes) {
-    Vector mean[kCount] = {}, along[kCount] = {};
-    for (int c = 0; c < width; ++c) {
-      const Vector factor = splat(weight[c]);
+    Vector along[kCount] = {}, rescale[kCount];
+    for (int c = 0; c < width - 1; ++c) {
       MGRN_EACH(u) {
-        const Vector g = load(gradient + c * gradient_stride + n + u * kLanes) * factor;
-        mean[u] += g;
-        along[u] = fma(g, load(normalised + c * stride + n + u * kLanes), along[u]);
+        along[u] = fma(load(gradient + c * gradient_stride + n + u * kLanes),
+                       load(y + c * stride + n + u * kLanes), along[u]);
       }
     }
     MGRN_EACH(u) {
-      mean[u] *= share;
       along[u] *= share;
+      rescale[u] = load(scale + n + u * kLanes);
     }
-    for (int c = 0; c < width; ++c) {
-      const Vector factor = splat(weight[c]);
+    for (int c = 0; c < width - 1; ++c) {
       MGRN_EACH(u) {
         const int at = n + u * kLanes;
-        const Vector g = load(gradient + c * gradient_stride + at) * factor;
-        const Vector value = (g - mean[u]) - load(normalised + c * stride + at) * along[u];
-        store(result + c * result_stride + at, value * load(scale + at));
+        const Vector across =
+            load(gradient + c * gradient_stride + at) - load(y + c * stride + at) * along[u];
+        store(result + c * result_stride + at, across * rescale[u]);
       }
-    }
-  }
-}
-
-/// weight * normalised + bias
-MGRN_INLINE void denormalise(const float* normalised, int stride, int width, int cells, const float* weight,
-                             const float* bias, float* result) {
-  for (int c = 0; c < width; ++c) {
-    for (int n = 0; n < cells; n += kLanes) {
-      store(result + c * kTile + n, fma(load(normalised + c * stride + n), splat(weight[c]), splat(bias[c])));
     }
   }
 }
