@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "multigrnformer/base/philox.hpp"
@@ -33,7 +32,7 @@ struct Folding {
 
 class FoldedEncoderOf : public testing::TestWithParam<Folding> {
  protected:
-  FoldedEncoderOf() : parameters_(shape_), encoder_(shape_, dims_, GetParam().dropout) {
+  FoldedEncoderOf() : parameters_(shape_), encoder_(dims_, GetParam().dropout) {
     for (float& value : parameters_.values()) value = static_cast<float>(random_.normal());
   }
 

@@ -166,7 +166,8 @@ struct EncoderOf {
                       const float* sample, const float* positions, float* input, const Scratch& scratch,
                       float* flat) {
     split_rows(d, sample, positions, input);
-    change_columns(d, coordinates(d), {weights.basis_t, width(d), input, d.padded}, scratch.stream);
+    dense(coordinates(d), d.padded, NoBias{}, Into{scratch.stream, d.padded},
+          Product{weights.basis_t, {input, d.padded, width(d)}});
     project(d, weights.layers[0].in, {input, d.padded, width(d)}, states[0]);
     attention(d, states[0], scratch);
     feed_forward(d, weights, weights.layers[0], states[0], scratch.stream, scratch);
@@ -236,13 +237,6 @@ struct EncoderOf {
     }
   }
 
-  /// product -> result [outs][padded]
-  static void change_columns(const Dimensions& d, int outs, const Product& product, float* result) {
-    dense(
-        outs, d.padded, [](int) { return Vector{}; },
-        [&](int o, int n, Vector value) { store(result + o * d.padded + n, value); }, product);
-  }
-
   /// The last layer's coordinates -> flat [cells][width], as the predictor reads them.
   static void flatten(const Dimensions& d, const DenseWeights& w, const float* y, const Scratch& scratch,
                       float* flat) {
@@ -250,10 +244,8 @@ struct EncoderOf {
     float* columns = scratch.block;  // [width][kTile]
     for (int begin = 0; begin < d.cells; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
-      spread(
-          width, cells, [&](int o) { return splat(w.bias[o]); },
-          [&](int o, int n, Vector value) { store(columns + o * kTile + n, value); },
-          Product{w.weight, coordinates(d), y + begin, d.padded});
+      spread(width, cells, Biases{w.bias}, Into{columns, kTile},
+             Product{w.weight, {y + begin, d.padded, coordinates(d)}});
       join_columns(d, columns, kTile, begin + cells <= d.cells ? cells : d.cells - begin,
                    flat + begin * width);
     }
@@ -268,16 +260,13 @@ struct EncoderOf {
     for (int c = 0; c < width; ++c) clear_padding(scratch.mixed_gradient + c * d.padded, d);
     outer(columns, {y, d.padded, coordinates(d)}, d.padded, {sums.flat_weight, coordinates(d), 1});
     add_sums(columns, d.padded, sums.flat_bias);
-    change_columns(d, coordinates(d), {w.weight_t, width, columns.at, d.padded}, scratch.stream);
+    dense(coordinates(d), d.padded, NoBias{}, Into{scratch.stream, d.padded}, Product{w.weight_t, columns});
   }
 
   static MGRN_INLINE void project(const Dimensions& d, const DenseWeights& w, const Rows& x,
                                   const LayerState& state) {
     const int outs = 3 * width(d);
-    spread(
-        outs, d.padded, [&](int o) { return splat(w.bias[o]); },
-        [&](int o, int n, Vector value) { store(state.qkv + o * d.padded + n, value); },
-        Product{w.weight, x.count, x.at, x.stride});
+    spread(outs, d.padded, Biases{w.bias}, Into{state.qkv, d.padded}, Product{w.weight, x});
     // Padding repeats the last cell, so that ranges and maxima need no mask.
     for (int c = 0; c < outs; ++c) {
       float* row = state.qkv + c * d.padded;
@@ -303,39 +292,37 @@ struct EncoderOf {
       for (int c = 0; c < width; ++c)
         out_bias[o] = fma(out.weight[o * width + c], state.centre[c], out_bias[o]);
     }
-    const auto bias = [](const float* of) { return [of](int o) { return splat(of[o]); }; };
-    const auto keep = [](float* in) {
-      return [in](int o, int n, Vector value) { store(in + o * kTile + n, value); };
-    };
-    const Product dropped_coordinates{all.basis_t, width, dropped, kTile};
+    const Product dropped_coordinates{all.basis_t, {dropped, kTile, width}};
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
       float* const y = state.norm1 + begin;
-      const Product mixed{out.weight, width, state.mixed + begin, d.padded};
-      const Product past_attention{w.past_attention, coordinates, past + begin, d.padded};
+      const Product mixed{out.weight, {state.mixed + begin, d.padded, width}};
+      const Product past_attention{w.past_attention, {past + begin, d.padded, coordinates}};
+      const Into to_sum{sum, kTile}, to_dropped{dropped, kTile};
       if (masked) {
-        dense(width, cells, bias(out_bias), keep(dropped), mixed);
+        dense(width, cells, Biases{out_bias}, to_dropped, mixed);
         apply_mask(dropped, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
-        dense(coordinates, cells, bias(w.past_attention_bias), keep(sum), past_attention,
-              dropped_coordinates);
+        dense(coordinates, cells, Biases{w.past_attention_bias}, to_sum, past_attention, dropped_coordinates);
       } else {
-        dense(coordinates, cells, bias(out_bias), keep(sum), past_attention, mixed);
+        dense(coordinates, cells, Biases{out_bias}, to_sum, past_attention, mixed);
       }
       layer_norm(sum, width, cells, y, d.padded, state.scale1 + begin);
-      spread(inner_width, cells, bias(w.inner.bias), keep(inner),
-             Product{w.inner.weight, coordinates, y, d.padded});
+      const Rows normalised{y, d.padded, coordinates};
+      spread(inner_width, cells, Biases{w.inner.bias}, Into{inner, kTile},
+             Product{w.inner.weight, normalised});
       gelu(inner, inner_width, kTile, cells, w.gelu_range);
-      const Product past_feed_forward{w.past_feed_forward, coordinates, y, d.padded};
+      const Rows of_inner{inner, kTile, inner_width};
+      const Product past_feed_forward{w.past_feed_forward, normalised};
       if (masked) {
         apply_mask(inner, inner_width, cells, mask_words(d, state, begin).inner, blocks, d.dropout_scale);
-        dense(width, cells, bias(w.dropped_outer.bias), keep(dropped),
-              Product{w.dropped_outer.weight, inner_width, inner, kTile});
+        dense(width, cells, Biases{w.dropped_outer.bias}, to_dropped,
+              Product{w.dropped_outer.weight, of_inner});
         apply_mask(dropped, width, cells, mask_words(d, state, begin).outer, blocks, d.dropout_scale);
-        dense(coordinates, cells, bias(w.past_feed_forward_bias), keep(sum), past_feed_forward,
+        dense(coordinates, cells, Biases{w.past_feed_forward_bias}, to_sum, past_feed_forward,
               dropped_coordinates);
       } else {
-        dense(coordinates, cells, bias(w.outer.bias), keep(sum), past_feed_forward,
-              Product{w.outer.weight, inner_width, inner, kTile});
+        dense(coordinates, cells, Biases{w.outer.bias}, to_sum, past_feed_forward,
+              Product{w.outer.weight, of_inner});
       }
       layer_norm(sum, width, cells, state.norm2 + begin, d.padded, state.scale2 + begin);
     }
@@ -353,27 +340,24 @@ struct EncoderOf {
     float* inner = second + width * kTile;    // [inner][kTile] each
     float* slope = inner + inner_width * kTile;
     const bool masked = state.masks != nullptr;
-    const int rows = masked ? width : coordinates;  // that attention and the feed-forward net give
     const DenseWeights& out = masked ? w.dropped_out : w.out;
     const DenseWeights& outer_layer = masked ? w.dropped_outer : w.outer;
-    const auto zero = [](int) { return Vector{}; };
-    const auto keep = [](float* in) {
-      return [in](int o, int n, Vector value) { store(in + o * kTile + n, value); };
-    };
+    const Rows of_inner{slope, kTile, inner_width};
+    const Into to_dropped{dropped, kTile};
     for (int begin = 0; begin < d.padded; begin += kTile) {
       const int cells = begin + kTile <= d.padded ? kTile : d.padded - begin;
       // The next tile's rows, which are too many and too short for the hardware to follow.
       const int next = begin + kTile;
+      const Rows fetched[] = {{state.mixed + next, d.padded, width},
+                              {state.norm1 + next, d.padded, coordinates},
+                              {state.norm2 + next, d.padded, coordinates},
+                              {state.scale1 + next, d.padded, 1},
+                              {state.scale2 + next, d.padded, 1}};
       const auto fetch_next = [&](int row) {
         if (next >= d.padded) return;
-        if (row < width) {
-          fetch_row(state.mixed + row * d.padded + next);
-        } else if (row < width + coordinates) {
-          fetch_row(state.norm1 + (row - width) * d.padded + next);
-        } else if (row < width + 2 * coordinates) {
-          fetch_row(state.norm2 + (row - width - coordinates) * d.padded + next);
-        } else if (row < width + 2 * coordinates + 2) {
-          fetch_row((row == width + 2 * coordinates ? state.scale1 : state.scale2) + next);
+        for (const Rows& rows : fetched) {
+          if (row < rows.count) return fetch_row(rows.at + row * rows.stride);
+          row -= rows.count;
         }
       };
       const Rows y{state.norm1 + begin, d.padded, coordinates};
@@ -384,54 +368,46 @@ struct EncoderOf {
                           state.scale2 + begin, residual, d.padded);
       add_sums(past, cells, sum.past_feed_forward_bias);
       outer(past, y, cells, {sum.past_feed_forward, coordinates, 1});
-      spread(
-          inner_width, cells, [&](int o) { return splat(w.inner.bias[o]); }, keep(inner),
-          Product{w.inner.weight, coordinates, y.at, y.stride});
+      spread(inner_width, cells, Biases{w.inner.bias}, Into{inner, kTile}, Product{w.inner.weight, y});
       gelu_with_slope(inner, slope, inner_width, kTile, cells, w.gelu_range, fetch_next);
       Rows gradient = past;
       if (masked) {
         const MaskWords words = mask_words(d, state, begin);
         apply_mask(inner, inner_width, cells, words.inner, blocks, d.dropout_scale);
         apply_mask(slope, inner_width, cells, words.inner, blocks, d.dropout_scale);
-        dense(width, cells, zero, keep(dropped), Product{all.basis, coordinates, past.at, past.stride});
+        dense(width, cells, NoBias{}, to_dropped, Product{all.basis, past});
         apply_mask(dropped, width, cells, words.outer, blocks, d.dropout_scale);
         gradient = {dropped, kTile, width};
         add_sums(gradient, cells, sum.outer_bias);
       }
-      const Rows of_inner{slope, kTile, inner_width};
       outer({inner, kTile, inner_width}, gradient, cells, {sum.outer_weight, 1, inner_width});
       spread(
-          inner_width, cells, zero,
+          inner_width, cells, NoBias{},
           [&](int o, int n, Vector value) {
             store(slope + o * kTile + n, value * load(slope + o * kTile + n));
           },
-          Product{outer_layer.weight_t, rows, gradient.at, gradient.stride});
+          Product{outer_layer.weight_t, gradient});
       outer(of_inner, y, cells, {sum.inner_weight, coordinates, 1});
       add_sums(of_inner, cells, sum.inner_bias);
-      dense(coordinates, cells, zero, keep(second),
-            Product{w.past_feed_forward, coordinates, past.at, past.stride},
-            Product{w.inner.weight_t, inner_width, slope, kTile});
+      dense(coordinates, cells, NoBias{}, Into{second, kTile}, Product{w.past_feed_forward, past},
+            Product{w.inner.weight_t, of_inner});
       layer_norm_backward(second, kTile, width, cells, y.at, y.stride, state.scale1 + begin, residual,
                           d.padded);
       add_sums(past, cells, sum.past_attention_bias);
       gradient = past;
       if (masked) {
-        dense(width, cells, zero, keep(dropped), Product{all.basis, coordinates, past.at, past.stride});
+        dense(width, cells, NoBias{}, to_dropped, Product{all.basis, past});
         apply_mask(dropped, width, cells, mask_words(d, state, begin).attention, blocks, d.dropout_scale);
         gradient = {dropped, kTile, width};
         add_sums(gradient, cells, sum.out_bias);
       }
       outer({state.mixed + begin, d.padded, width}, gradient, cells, {sum.out_weight, 1, width});
-      spread(
-          width, cells, zero,
-          [&](int o, int n, Vector value) {
-            store(scratch.mixed_gradient + o * d.padded + begin + n, value);
-          },
-          Product{out.weight_t, rows, gradient.at, gradient.stride});
+      spread(width, cells, NoBias{}, Into{scratch.mixed_gradient + begin, d.padded},
+             Product{out.weight_t, gradient});
     }
     // The sums of this layer hold this sample alone, so the bias gradient is that of the centre's share too.
     const float* const bias_sums = masked ? sum.out_bias : sum.past_attention_bias;
-    for (int o = 0; o < rows; ++o) {
+    for (int o = 0; o < (masked ? width : coordinates); ++o) {
       const Vector bias = load(bias_sums + o * kLanes);
       for (int c = 0; c < width; ++c) {
         float* weight_sum = sum.out_weight + (o * width + c) * kLanes;
@@ -452,11 +428,8 @@ struct EncoderOf {
       outer(gradient, x, cells, {sum.in_weight, coordinates, 1});
       add_sums(gradient, cells, sum.in_bias);
       outer(past, x, cells, {sum.past_attention, coordinates, 1});
-      dense(
-          coordinates, cells, [](int) { return Vector{}; },
-          [&](int o, int n, Vector value) { store(scratch.stream + o * d.padded + begin + n, value); },
-          Product{w.past_attention, coordinates, past.at, past.stride},
-          Product{w.in.weight_t, gradient.count, gradient.at, gradient.stride});
+      dense(coordinates, cells, NoBias{}, Into{scratch.stream + begin, d.padded},
+            Product{w.past_attention, past}, Product{w.in.weight_t, gradient});
     }
   }
 };

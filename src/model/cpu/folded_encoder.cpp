@@ -52,11 +52,10 @@ std::size_t folded_floats(const Dimensions& d) {
 
 }  // namespace
 
-FoldedEncoder::FoldedEncoder(const Shape& shape, const Dimensions& dimensions, bool dropout)
+FoldedEncoder::FoldedEncoder(const Dimensions& dimensions, bool dropout)
     : dims_(dimensions),
       coordinates_(dimensions.width - 1),
       dropout_(dropout),
-      layout_(shape),
       basis_(centred_basis(dimensions.width)),
       floats_(folded_floats(dimensions)),
       gelu_ranges_(static_cast<std::size_t>(dimensions.layers * dimensions.inner)),
@@ -110,13 +109,14 @@ EncoderSums FoldedEncoder::place_sums(float* base, int lanes) {
   return {.layers = layer_sums_.data(), .flat_weight = at(flat_weight_), .flat_bias = at(flat_bias_)};
 }
 
-std::size_t FoldedEncoder::at(int layer, LayerTensor tensor) const {
-  return layout_.views()[static_cast<std::size_t>(layer) * kLayerTensors + tensor].offset;
+std::size_t FoldedEncoder::at(const Parameters& parameters, int layer, LayerTensor tensor) {
+  return parameters.views()[static_cast<std::size_t>(layer) * kLayerTensors + tensor].offset;
 }
 
-FoldedEncoder::Norm FoldedEncoder::norm(const Parameters& parameters, int layer, LayerTensor scale) const {
+FoldedEncoder::Norm FoldedEncoder::norm(const Parameters& parameters, int layer, LayerTensor scale) {
   const float* values = parameters.values().data();
-  return {values + at(layer, scale), values + at(layer, static_cast<LayerTensor>(scale + 1))};
+  return {values + at(parameters, layer, scale),
+          values + at(parameters, layer, static_cast<LayerTensor>(scale + 1))};
 }
 
 FoldedEncoder::NormGradient FoldedEncoder::norm_gradient(int layer, LayerTensor scale) {
@@ -169,9 +169,7 @@ void FoldedEncoder::behind_backward(int outs, const float* folded, const float* 
     const double bias = folded_bias[o];
     bias_gradient[o] = folded_bias[o];
     for (int c = 0; c < width; ++c) {
-      double along = 0;
-      for (int a = 0; a < coordinates_; ++a)
-        along += static_cast<double>(folded[o * coordinates_ + a]) * basis(c, a);
+      const double along = column(c, folded + o * coordinates_, 1);
       const double scale = norm.scale[c], shift = norm.shift[c], own = weight[o * width + c];
       gradient[o * width + c] = static_cast<float>(along * scale + bias * shift);
       of_norm.scale[c] += along * own;
@@ -184,14 +182,8 @@ DenseWeights FoldedEncoder::before(int ins, const float* weight, const float* bi
   float* const folded = take(coordinates_ * ins);
   float* const folded_bias = take(coordinates_);
   for (int a = 0; a < coordinates_; ++a) {
-    double total = past_bias[a];
-    for (int c = 0; c < dims_.width; ++c) total += basis(c, a) * static_cast<double>(bias[c]);
-    folded_bias[a] = static_cast<float>(total);
-    for (int i = 0; i < ins; ++i) {
-      double along = 0;
-      for (int c = 0; c < dims_.width; ++c) along += basis(c, a) * static_cast<double>(weight[c * ins + i]);
-      folded[a * ins + i] = static_cast<float>(along);
-    }
+    folded_bias[a] = static_cast<float>(coordinate(a, bias, 1, past_bias[a]));
+    for (int i = 0; i < ins; ++i) folded[a * ins + i] = static_cast<float>(coordinate(a, weight + i, ins));
   }
   return plain(coordinates_, ins, folded, folded_bias);
 }
@@ -199,8 +191,8 @@ DenseWeights FoldedEncoder::before(int ins, const float* weight, const float* bi
 void FoldedEncoder::before_backward(int ins, const float* folded, const float* folded_bias, float* gradient,
                                     float* bias_gradient) const {
   for (int c = 0; c < dims_.width; ++c) {
-    bias_gradient[c] = static_cast<float>(column(folded_bias, 1, 0, c));
-    for (int i = 0; i < ins; ++i) gradient[c * ins + i] = static_cast<float>(column(folded, ins, i, c));
+    bias_gradient[c] = static_cast<float>(column(c, folded_bias, 1));
+    for (int i = 0; i < ins; ++i) gradient[c * ins + i] = static_cast<float>(column(c, folded + i, ins));
   }
 }
 
@@ -219,11 +211,7 @@ const float* FoldedEncoder::past(const Norm& norm) {
 
 const float* FoldedEncoder::past_bias(const Norm& norm) {
   float* const folded = take(coordinates_);
-  for (int a = 0; a < coordinates_; ++a) {
-    double total = 0;
-    for (int c = 0; c < dims_.width; ++c) total += basis(c, a) * static_cast<double>(norm.shift[c]);
-    folded[a] = static_cast<float>(total);
-  }
+  for (int a = 0; a < coordinates_; ++a) folded[a] = static_cast<float>(coordinate(a, norm.shift, 1));
   return folded;
 }
 
@@ -231,32 +219,36 @@ void FoldedEncoder::past_backward(const float* folded, const float* folded_bias,
                                   const NormGradient& of_norm) const {
   for (int c = 0; c < dims_.width; ++c) {
     for (int b = 0; b < coordinates_; ++b)
-      of_norm.scale[c] += column(folded, coordinates_, b, c) * basis(c, b);
-    of_norm.shift[c] += column(folded_bias, 1, 0, c);
+      of_norm.scale[c] += column(c, folded + b, coordinates_) * basis(c, b);
+    of_norm.shift[c] += column(c, folded_bias, 1);
   }
 }
 
-double FoldedEncoder::column(const float* coordinates, int stride, int i, int c) const {
+double FoldedEncoder::column(int c, const float* coordinates, int stride) const {
   double total = 0;
-  for (int a = 0; a < coordinates_; ++a)
-    total += basis(c, a) * static_cast<double>(coordinates[a * stride + i]);
+  for (int a = 0; a < coordinates_; ++a) total += basis(c, a) * static_cast<double>(coordinates[a * stride]);
   return total;
+}
+
+double FoldedEncoder::coordinate(int a, const float* columns, int stride, double start) const {
+  for (int c = 0; c < dims_.width; ++c) start += basis(c, a) * static_cast<double>(columns[c * stride]);
+  return start;
 }
 
 void FoldedEncoder::fold(const Parameters& parameters) {
   const int width = dims_.width, inner = dims_.inner;
-  const float* const values = parameters.values().data();
   taken_ = 0;
   float* const basis = take(width * coordinates_);
   std::transform(basis_.begin(), basis_.end(), basis, [](double value) { return static_cast<float>(value); });
   const DenseWeights columns = plain(width, coordinates_, basis, nullptr);
   for (int layer = 0; layer < dims_.layers; ++layer) {
     LayerWeights& w = layers_[static_cast<std::size_t>(layer)];
-    const float* const in_weight = values + at(layer, kInWeight);
-    const float* const in_bias = values + at(layer, kInBias);
+    const auto own = [&](LayerTensor tensor) {
+      return parameters.values().data() + at(parameters, layer, tensor);
+    };
     if (layer == 0) {
       // What it reads is no norm's, and turned into coordinates as it is.
-      w.in = plain(3 * width, width, in_weight, in_bias);
+      w.in = {.weight = own(kInWeight), .weight_t = nullptr, .bias = own(kInBias)};
       float* const identity = take(coordinates_ * coordinates_);
       std::fill_n(identity, coordinates_ * coordinates_, 0.0f);
       for (int a = 0; a < coordinates_; ++a) identity[a * coordinates_ + a] = 1.0f;
@@ -266,7 +258,7 @@ void FoldedEncoder::fold(const Parameters& parameters) {
       w.past_attention_bias = zero;
     } else {
       const Norm below = norm(parameters, layer - 1, kNorm2Weight);
-      w.in = behind(3 * width, in_weight, in_bias, below);
+      w.in = behind(3 * width, own(kInWeight), own(kInBias), below);
       w.past_attention = past(below);
       w.past_attention_bias = past_bias(below);
     }
@@ -275,9 +267,9 @@ void FoldedEncoder::fold(const Parameters& parameters) {
     const Norm middle = norm(parameters, layer, kNorm1Weight);
     w.past_feed_forward = past(middle);
     w.past_feed_forward_bias = past_bias(middle);
-    w.inner = behind(inner, values + at(layer, kInnerWeight), values + at(layer, kInnerBias), middle);
-    w.dropped_out = plain(width, width, values + at(layer, kOutWeight), values + at(layer, kOutBias));
-    w.dropped_outer = plain(width, inner, values + at(layer, kOuterWeight), values + at(layer, kOuterBias));
+    w.inner = behind(inner, own(kInnerWeight), own(kInnerBias), middle);
+    w.dropped_out = plain(width, width, own(kOutWeight), own(kOutBias));
+    w.dropped_outer = plain(width, inner, own(kOuterWeight), own(kOuterBias));
     w.out = before(width, w.dropped_out.weight, w.dropped_out.bias, w.past_attention_bias);
     w.outer = before(inner, w.dropped_outer.weight, w.dropped_outer.bias, w.past_feed_forward_bias);
     std::uint8_t* const ranges = gelu_ranges_.data() + layer * inner;
@@ -307,24 +299,22 @@ const float* FoldedEncoder::scaled_queries(const float* rows, int ins) {
 
 void FoldedEncoder::unfold(std::span<float> sums, const Parameters& parameters, std::span<float> gradient) {
   const int width = dims_.width, inner = dims_.inner;
-  const float* const values = parameters.values().data();
   std::fill(norm_gradients_.begin(), norm_gradients_.end(), 0.0);
   const NormGradient last = norm_gradient(dims_.layers - 1, kNorm2Weight);
   for (int c = 0; c < width; ++c) {
-    for (int a = 0; a < coordinates_; ++a) {
-      last.scale[c] +=
-          static_cast<double>(sums[flat_weight_ + static_cast<std::size_t>(c * coordinates_ + a)]) *
-          basis(c, a);
-    }
-    last.shift[c] += static_cast<double>(sums[flat_bias_ + static_cast<std::size_t>(c)]);
+    last.scale[c] = column(c, sums.data() + flat_weight_ + c * coordinates_, 1);
+    last.shift[c] = static_cast<double>(sums[flat_bias_ + static_cast<std::size_t>(c)]);
   }
   for (int layer = dims_.layers - 1; layer >= 0; --layer) {
     const Places& p = places_[static_cast<std::size_t>(layer)];
     const auto sum = [&](std::size_t place) { return sums.data() + place; };
-    const auto to = [&](LayerTensor tensor) { return gradient.data() + at(layer, tensor); };
+    const auto to = [&](LayerTensor tensor) { return gradient.data() + at(parameters, layer, tensor); };
+    const auto own = [&](LayerTensor tensor) {
+      return parameters.values().data() + at(parameters, layer, tensor);
+    };
     const NormGradient middle = norm_gradient(layer, kNorm1Weight);
     past_backward(sum(p.past_feed_forward), sum(p.past_feed_forward_bias), middle);
-    behind_backward(inner, sum(p.inner_weight), sum(p.inner_bias), values + at(layer, kInnerWeight),
+    behind_backward(inner, sum(p.inner_weight), sum(p.inner_bias), own(kInnerWeight),
                     norm(parameters, layer, kNorm1Weight), to(kInnerWeight), to(kInnerBias), middle);
     if (dropout_) {
       std::copy_n(sum(p.out_weight), width * width, to(kOutWeight));
@@ -348,7 +338,7 @@ void FoldedEncoder::unfold(std::span<float> sums, const Parameters& parameters, 
     } else {
       const NormGradient below = norm_gradient(layer - 1, kNorm2Weight);
       past_backward(sum(p.past_attention), sum(p.past_attention_bias), below);
-      behind_backward(3 * width, sum(p.in_weight), sum(p.in_bias), values + at(layer, kInWeight),
+      behind_backward(3 * width, sum(p.in_weight), sum(p.in_bias), own(kInWeight),
                       norm(parameters, layer - 1, kNorm2Weight), to(kInWeight), to(kInBias), below);
     }
     for (const LayerTensor scale : {kNorm1Weight, kNorm2Weight}) {

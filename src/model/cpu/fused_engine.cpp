@@ -75,7 +75,7 @@ class FusedEngine final : public Engine {
         columns_(shape.cells * shape.width),
         flat_stride_((columns_ + kFlatPadding - 1) / kFlatPadding * kFlatPadding),
         layout_(shape),
-        encoder_(shape, dims_, dropout > 0),
+        encoder_(dims_, dropout > 0),
         collapsed_(encoder_.sums_size()),
         states_(static_cast<std::size_t>(together_) * static_cast<std::size_t>(shape.layers)),
         floats_(place(nullptr)),

@@ -156,7 +156,8 @@ MGRN_INLINE void add_row(float factor, const float* row, Vector (&total)[kStripV
 constexpr int kFetchedAhead = 4 * kStrip / 8;
 
 /// total = sum_i factors[i] strip[places[i]...] of a long list: two sums, as every multiply-add waits for the
-/// one before. Fetches `ahead` meanwhile, a few columns for each pair.
+/// one before. Fetches `ahead` into the second-level cache meanwhile, a few columns for each pair; behind the
+/// last strip that is of no use, and no harm.
 MGRN_TILE void sum_many_rows(const float* strip, const float* factors, const std::int32_t* places, int count,
                              const float* ahead, Vector (&total)[kStripVectors]) {
   constexpr int kLine = 16;

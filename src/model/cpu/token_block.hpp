@@ -18,21 +18,43 @@ constexpr int kWideVectors = kLanes == 16 ? 2 * kVectors : kVectors;
 // Rows computed together, so that at least eight independent sums hide the latency of a multiply-add.
 constexpr int kRowTile = kLanes >= 8 ? kLanes / 4 : 1;
 
-/// weight [outs][ins] times rows, `stride` apart.
+/// Rows, `stride` apart.
+struct Rows {
+  const float* at;
+  int stride;
+  int count;
+  Rows from(int row) const { return {at + row * stride, stride, count - row}; }
+};
+
+/// weight [outs][in.count] times rows.
 struct Product {
   const float* weight;
-  int ins;
-  const float* in;
+  Rows in;
+};
+
+/// Of dense(), where a row starts: at its bias, or at zero.
+struct Biases {
+  const float* of;
+  MGRN_INLINE Vector operator()(int o) const { return splat(of[o]); }
+};
+struct NoBias {
+  MGRN_INLINE Vector operator()(int) const { return Vector{}; }
+};
+
+/// And what becomes of it: stored among rows, `stride` apart.
+struct Into {
+  float* at;
   int stride;
+  MGRN_INLINE void operator()(int o, int n, Vector value) const { store(at + o * stride + n, value); }
 };
 
 template <int kRows, int kCount>
 MGRN_INLINE void add_product(const Product& product, int o, int n, Vector (&total)[kRows][kCount]) {
-  const std::ptrdiff_t ins = product.ins;
+  const std::ptrdiff_t ins = product.in.count;
   const float* const weight = product.weight + o * ins;
 #pragma GCC unroll 4
-  for (int i = 0; i < product.ins; ++i) {
-    const float* const in = product.in + i * product.stride + n;
+  for (int i = 0; i < product.in.count; ++i) {
+    const float* const in = product.in.at + i * product.in.stride + n;
     Vector w[kRows];
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) w[row] = splat(weight[row * ins + i]);
@@ -103,7 +125,7 @@ MGRN_INLINE void spread_rows(int o, int cells, Start start, Finish finish, const
   for (int n = 0; n < cells; n += kLanes) {
     Vector x[kIns];
 #pragma GCC unroll 4
-    for (int i = 0; i < kIns; ++i) x[i] = load_once(product.in + i * product.stride + n);
+    for (int i = 0; i < kIns; ++i) x[i] = load_once(product.in.at + i * product.in.stride + n);
 #pragma GCC unroll 4
     for (int row = 0; row < kRows; ++row) {
       Vector total = first[row];
@@ -125,22 +147,14 @@ MGRN_INLINE void spread_columns(int outs, int cells, Start start, Finish finish,
 /// dense() of one product of few columns and many rows: a few rows' weights stay in registers for all cells.
 template <typename Start, typename Finish>
 MGRN_INLINE void spread(int outs, int cells, Start start, Finish finish, const Product& product) {
-  if (product.ins == 3) {
+  if (product.in.count == 3) {
     spread_columns<3>(outs, cells, start, finish, product);
-  } else if (product.ins == 4) {
+  } else if (product.in.count == 4) {
     spread_columns<4>(outs, cells, start, finish, product);
   } else {
     dense(outs, cells, start, finish, product);
   }
 }
-
-/// Rows, `stride` apart.
-struct Rows {
-  const float* at;
-  int stride;
-  int count;
-  Rows from(int row) const { return {at + row * stride, stride, count - row}; }
-};
 
 /// Of outer(): the sum of the l-th left and the r-th right row lies at (l left_step + r right_step) kLanes.
 struct OuterSums {
